@@ -1,0 +1,214 @@
+/* cbp.h - fully connected neural networks in C: the whole public interface.
+ *
+ * A cbp_net is an immutable plan: shapes, offsets, kernels. It owns no numbers. Parameters, gradient, optimiser
+ * state and workspace are the caller's arrays, handed over in a cbp_mem; one plan serves any number of them, from
+ * any number of threads. Below cbp_net_new nothing is allocated, printed or locked, and errno is not touched.
+ *
+ * Symbols: layers 0..L, layer 0 is the input; n_l units in layer l; m rows in a batch; theta[l], l = 1..L, is
+ * (n_{l-1} + 1, n_l) row major and its row 0 is the bias. `real` below is float or double, as the plan's dtype says.
+ * Every matrix is row major and contiguous, one sample a row, and every pointer aligned for its element.
+ */
+#ifndef CBP_H
+#define CBP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CBP_VERSION "0.1.0"
+#define CBP_MAX_ARGS 4   /* arguments of one optimiser, beside its learning rate */
+#define CBP_ALIGN 64     /* alignment, in bytes, that cbp_mem.work should have (any works, this is fastest) */
+
+/* ---- the tables' enums: one enumerator per row, CBP_<kind>_<name> ---- */
+
+typedef enum {
+#define ACT(name, ...) CBP_ACT_##name,
+#include "act.def"
+    CBP_N_ACT
+} cbp_act;
+
+typedef enum {
+#define LOSS(name, ...) CBP_LOSS_##name,
+#include "loss.def"
+    CBP_N_LOSS
+} cbp_loss;
+
+typedef enum {
+#define OPT(name, ...) CBP_OPT_##name,
+#include "opt.def"
+    CBP_N_OPT
+} cbp_optimizer;
+
+typedef enum {
+#define INIT(name, ...) CBP_INIT_##name,
+#include "init.def"
+    CBP_N_INIT
+} cbp_initializer;
+
+typedef enum {
+#define STATUS(name, ...) CBP_##name,
+#include "status.def"
+    CBP_N_STATUS
+} cbp_status;
+
+typedef enum { CBP_FLOAT32, CBP_FLOAT64, CBP_N_DTYPE } cbp_dtype;
+typedef enum { CBP_MEAN, CBP_SUM } cbp_reduction;                      /* J = sum_r s_r C_r / sum_r s_r, or without the division */
+typedef enum { CBP_PREDICT, CBP_EVALUATE, CBP_TRAIN, CBP_EPOCH } cbp_mode; /* what a workspace is for */
+typedef enum { CBP_A, CBP_D } cbp_array;                               /* activations, deltas */
+typedef enum { CBP_ACTIVATIONS, CBP_LOSSES, CBP_OPTIMIZERS, CBP_INITIALIZERS, CBP_STATUSES } cbp_kind;
+
+/* An argument of a row, with its default. The last of a list has name NULL. */
+typedef struct {
+    const char *name;
+    double value;
+} cbp_arg;
+
+/* One row of a table, for people and for other languages. Strings are static; "" where a column means nothing. */
+typedef struct {
+    const char *name;
+    cbp_arg arg[CBP_MAX_ARGS + 1];
+    double learning_rate;  /* optimisers: the default */
+    int n_slots;           /* optimisers: vectors of state */
+    int row_wise;          /* activations: a function of the whole row, output layer only */
+    int head;              /* losses: goes with `partner` as output activation only */
+    const char *partner;   /* activations: the default initialiser; losses: the canonical output activation */
+    const char *formula;   /* NumPy text: g, C, the update, the distribution; statuses: the sentence */
+    const char *slope;     /* NumPy text: g', dC/da or delta */
+    const char *onnx;      /* activations: the ONNX operator */
+    const char *exception; /* statuses: the Python exception */
+    const char *source;    /* where the method comes from */
+} cbp_info;
+
+const cbp_info *cbp_table(cbp_kind kind, int *n); /* the rows of one table and, if n is not NULL, their number */
+const char *cbp_message(cbp_status status);       /* the sentence of a status */
+const char *cbp_version(void);                    /* CBP_VERSION of the library itself */
+
+/* Instruction sets this CPU can run, best first: cbp_isa_at(0), cbp_isa_at(1) ... NULL. "scalar" is always the last. */
+const char *cbp_isa_at(int i);
+/* The one that a new plan gets: the environment variable CBP_ISA where it names an available one, else the best. */
+const char *cbp_isa(void);
+
+/* ---- the plan ---- */
+
+/* One layer. Fill with zeros first: fields to come will mean "as before" when zero. */
+typedef struct {
+    int units;              /* n_l >= 1 */
+    cbp_act act;            /* activation of every unit */
+    double act_arg;         /* its argument (ignored where it has none) */
+    const cbp_act *unit_act;    /* NULL, or `units` activations, one per unit, instead of act; read by cbp_net_new only */
+    const double *unit_act_arg; /* NULL with unit_act, or `units` arguments */
+} cbp_dense;
+
+typedef struct {
+    cbp_dtype dtype;
+    int n_in;                /* n_0 >= 1 */
+    int n_layers;            /* L >= 1 */
+    const cbp_dense *layers; /* [n_layers], read by cbp_net_new only */
+    cbp_loss loss;
+    double loss_arg;
+    cbp_reduction reduction;
+    const char *isa;         /* NULL: as cbp_isa() says; else one of cbp_isa_at() */
+} cbp_spec;
+
+typedef struct cbp_net cbp_net;
+typedef struct cbp_pool cbp_pool;
+
+typedef struct { int64_t offset; int rows, cols; } cbp_block; /* theta[l]: starts at theta + offset elements */
+
+/* Makes a plan in *net with one allocation. On any error *net is NULL. Release with cbp_net_free. */
+cbp_status cbp_net_new(cbp_net **net, const cbp_spec *spec);
+void cbp_net_free(cbp_net *net); /* NULL is fine */
+
+cbp_dtype cbp_net_dtype(const cbp_net *net);
+const char *cbp_net_isa(const cbp_net *net);
+int64_t cbp_n_params(const cbp_net *net);
+cbp_block cbp_layer(const cbp_net *net, int l); /* l = 1..L */
+
+/* Bytes of workspace for `batch` rows at once; 0 where that exceeds the address space. PREDICT and EVALUATE need no
+ * more than a fixed number of rows, whatever `batch` is; TRAIN is for forward, backward and gradient; EPOCH for cbp_epoch. */
+size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode);
+
+/* Byte offset in a TRAIN or EPOCH workspace of the (batch, n_l) matrix of activations (l = 1..L) or deltas (l = 1..L). */
+size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l);
+
+/* ---- the numbers ---- */
+
+/* The caller's arrays. Each is needed only by the functions that say so. */
+typedef struct {
+    void *theta;    /* real[n_params] */
+    void *grad;     /* real[n_params] */
+    void *slots;    /* real[n_slots * n_params] of the optimiser in use, zero before its first step */
+    void *work;     /* cbp_work_bytes() bytes */
+    cbp_pool *pool; /* NULL: this thread alone */
+} cbp_mem;
+
+/* A set of samples; nothing in it is modified. Targets: y, or for categorical_cross_entropy labels instead. */
+typedef struct {
+    int64_t n;             /* rows */
+    const void *x;         /* real[n * n_0] */
+    const void *y;         /* real[n * n_L], or NULL when labels are given */
+    const int64_t *labels; /* NULL, or int64[n] classes in 0 .. n_L - 1: the same as rows that are 1 there, else 0 */
+    const void *weight;    /* NULL (all 1), or real[n] sample weights >= 0 */
+} cbp_data;
+
+/* theta := initial weights, biases zero. rule[l - 1] is the initialiser of layer l; the weights depend on seed, layer and index alone. */
+cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, uint64_t seed, void *theta);
+
+/* out (n, n_L) := outputs for x (n, n_0). Uses theta (not modified), work (PREDICT). n = 0 is fine. */
+cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, void *out);
+
+/* *loss := J of the data. Uses theta (not modified), work (EVALUATE). */
+cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
+
+/* Activations of x (n, n_0) into the workspace. Uses theta (not modified), work (TRAIN for n rows). */
+cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x);
+
+/* After cbp_forward of the same x: deltas into the workspace (per sample, not weighted, not divided), grad := dJ/dtheta,
+ * *loss := J. Once per forward: the deltas take the place of what forward left. Uses theta (not modified), grad, work. */
+cbp_status cbp_backward(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
+
+/* The two above in one. */
+cbp_status cbp_gradient(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
+
+/* An optimiser: which, its arguments in the table's order, and t, the number of updates it has made. */
+typedef struct {
+    cbp_optimizer kind;
+    double arg[CBP_MAX_ARGS];
+    int64_t t;
+} cbp_opt;
+
+/* One update of theta in place by grad (not modified). Uses theta, grad, slots. opt->t grows by one. */
+cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate);
+
+/* What an epoch reports. After CBP_DIVERGED: the batch that was not finite, whose update was not made, and the first
+ * layer (1..L) that was not; batch = number of batches when a parameter left the finite range in the last update. */
+typedef struct {
+    double loss; /* weighted mean (or sum) over all samples, each by the weights before its batch's update */
+    int64_t batch;
+    int layer;
+} cbp_report;
+
+/* One pass: batches of `batch` rows (the last may be shorter), rows in the order order[0..n-1], or 0..n-1 where it is
+ * NULL; learning_rate[b] for batch b, or learning_rate[0] for all when one_rate. Uses theta, grad, slots, work (EPOCH for
+ * `batch` rows). A batch whose weights sum to zero has a zero gradient. */
+cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
+                     int64_t batch, const double *learning_rate, int one_rate, cbp_report *report);
+
+/* ---- beside the network ---- */
+
+/* order := a permutation of 0..n-1 that depends on (seed, stream) alone. */
+cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order);
+
+/* Index of the first element of real[n] that is NaN or infinite, or -1. */
+int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x);
+
+/* Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011): out := the 128 random bits of this counter and key. */
+void cbp_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

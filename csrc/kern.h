@@ -1,0 +1,67 @@
+/* kern.h - the kernel table: what the driver may ask of an instruction set. One table per (instruction set, precision).
+ *
+ * Kernels see lengths and pointers, never a struct of the driver; `real` is the table's precision. Called by net.c,
+ * gemm.c, train.c, rng.c; filled by kern/all.inc. Every table gives the same bits as every other of its precision.
+ */
+#ifndef CBP_KERN_H
+#define CBP_KERN_H
+
+#include "cbp.h"
+
+#include <float.h>
+
+/* fma only where it is written: no compiler may fuse a product and a sum on its own. */
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT OFF
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=off")
+#endif
+
+_Static_assert(FLT_EVAL_METHOD == 0, "cbp needs float and double arithmetic without extra precision");
+
+/* The elementary functions that are not activations; tests measure them through this. */
+typedef enum { CBP_EXP, CBP_LOG, CBP_LOG1P, CBP_N_MATH } cbp_math;
+
+typedef struct {
+    const char *isa;
+
+    /* C (m, n) := init + A B, each element one chain of fma in the order of p = 0..k-1.
+     * A (m, k): (i, p) at a[i * a_row + p * a_col]. B (k, n): row p at b + p * ldb. C: row i at c + i * ldc.
+     * init: n reals added to every row, or NULL for zeros. */
+    void (*product)(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_col, const void *b,
+                    int64_t ldb, const void *init, void *c, int64_t ldc);
+    void (*transpose)(int64_t m, int64_t n, const void *a, void *at); /* at (n, m) := a (m, n) transposed */
+
+    /* a (rows, cols) with ld reals from row to row holds z and becomes g(z). d, if not NULL, laid out the same, becomes
+     * g'(z); for a row-wise activation it becomes log a instead. */
+    void (*act[CBP_N_ACT])(int64_t rows, int64_t cols, int64_t ld, double arg, void *a, void *d);
+    /* Row-wise activations, others NULL: d (rows, cols) holds dC/da and becomes delta; a (rows, cols) = g(z). */
+    void (*act_back[CBP_N_ACT])(int64_t rows, int64_t cols, const void *a, void *d);
+
+    /* c[r] := C of row r, summed in double in index order; d (m, n) becomes delta (LOSS_HEAD: d held h), or dC/da times
+     * what d held (LOSS, times_slope), or dC/da (LOSS, not times_slope). y, a (m, n). */
+    void (*loss[CBP_N_LOSS])(int64_t m, int64_t n, double arg, const void *y, const void *a, void *d, int times_slope,
+                             double *c);
+
+    /* w[n] := one step of the optimiser from g[n]; slot i is slots + i * n. t = 1, 2, ... counts the updates. */
+    void (*opt[CBP_N_OPT])(int64_t n, const double *arg, double lr, int64_t t, void *w, const void *g, void *slots);
+
+    void (*multiply)(int64_t n, const void *e, void *d);                                 /* d[n] := e[n] * d[n] */
+    void (*scale)(int64_t n, double factor, void *x);                                    /* x[n] := factor * x[n] */
+    void (*scale_rows)(int64_t m, int64_t n, const void *s, const void *x, void *out);   /* out (m, n) := s[r] * x[r] */
+    void (*one_hot)(int64_t m, int64_t n, const int64_t *label, void *y);                /* y (m, n) := 1 at label[r], else 0 */
+    void (*assign)(int64_t n, double factor, const double *u, void *w);                  /* w[n] := factor * u[n], rounded to real */
+    void (*weighted_sum)(int64_t m, const void *s, const double *c, double *sc, double *ss); /* += s[r] c[r], += s[r]; s may be NULL */
+    int64_t (*first_nonfinite)(int64_t n, const void *x);                                /* its index, or -1 */
+    void (*math[CBP_N_MATH])(int64_t n, const void *x, void *out);                       /* out[n] := f(x[n]) */
+} cbp_kern;
+
+/* The table of the named instruction set, or of the best (CBP_ISA respected) for NULL; NULL if there is none (cpu.c). */
+const cbp_kern *cbp_kern_for(const char *isa, cbp_dtype dtype);
+
+extern const cbp_kern cbp_kern_scalar_f32, cbp_kern_scalar_f64;
+extern const cbp_kern cbp_kern_avx2_f32, cbp_kern_avx2_f64;
+
+#endif

@@ -1,0 +1,76 @@
+/* prim.h - all that depends on the operating system or the processor, and nothing else.
+ *
+ * Here: the floating-point mode of the calling thread, and what the CPU can do. Called by the driver files.
+ */
+#ifndef CBP_PRIM_H
+#define CBP_PRIM_H
+
+#include <stdint.h>
+
+#if defined(__x86_64__) || defined(_M_X64)
+#define CBP_X86_64 1
+#include <immintrin.h>
+#ifdef _MSC_VER
+#include <intrin.h>
+#endif
+#elif defined(_M_ARM64)
+#include <intrin.h>
+#endif
+
+/* ---- floating-point mode: round to nearest, subnormals kept, nothing trapped (rule 5 of "same bits everywhere") ---- */
+
+#if defined(CBP_X86_64)
+#define CBP_FP_DEFAULT 0x1F80u
+#define CBP_FP_FLAGS 0x003Fu /* sticky exception flags: not a mode */
+typedef unsigned cbp_fpmode;
+static inline cbp_fpmode cbp_fp_get(void) { return _mm_getcsr() & ~CBP_FP_FLAGS; }
+static inline void cbp_fp_set(cbp_fpmode mode) { _mm_setcsr(mode); }
+#elif defined(__aarch64__)
+#define CBP_FP_DEFAULT 0u
+typedef uint64_t cbp_fpmode;
+static inline cbp_fpmode cbp_fp_get(void) {
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    return mode;
+}
+static inline void cbp_fp_set(cbp_fpmode mode) { __asm__ volatile("msr fpcr, %0" ::"r"(mode)); }
+#elif defined(_M_ARM64)
+#define CBP_FP_DEFAULT 0u
+typedef uint64_t cbp_fpmode;
+static inline cbp_fpmode cbp_fp_get(void) { return (uint64_t)_ReadStatusReg(ARM64_FPCR); }
+static inline void cbp_fp_set(cbp_fpmode mode) { _WriteStatusReg(ARM64_FPCR, (int64_t)mode); }
+#else /* processors without such a mode that a library could have changed */
+#define CBP_FP_DEFAULT 0u
+typedef unsigned cbp_fpmode;
+static inline cbp_fpmode cbp_fp_get(void) { return CBP_FP_DEFAULT; }
+static inline void cbp_fp_set(cbp_fpmode mode) { (void)mode; }
+#endif
+
+/* Every public function that computes starts with enter and ends with leave(what enter returned). */
+static inline cbp_fpmode cbp_fp_enter(void) {
+    cbp_fpmode mode = cbp_fp_get();
+    if (mode != CBP_FP_DEFAULT) cbp_fp_set(CBP_FP_DEFAULT);
+    return mode;
+}
+static inline void cbp_fp_leave(cbp_fpmode mode) {
+    if (mode != CBP_FP_DEFAULT) cbp_fp_set(mode);
+}
+
+/* ---- what this CPU and its operating system can run ---- */
+
+static inline int cbp_has_avx2_fma(void) {
+#if defined(CBP_X86_64) && defined(_MSC_VER) && !defined(__clang__)
+    int leaf1[4], leaf7[4];
+    __cpuid(leaf1, 1);
+    __cpuidex(leaf7, 7, 0);
+    const int fma = (leaf1[2] >> 12) & 1, osxsave = (leaf1[2] >> 27) & 1, avx2 = (leaf7[1] >> 5) & 1;
+    return fma && osxsave && avx2 && (_xgetbv(0) & 6) == 6; /* the system saves the ymm registers */
+#elif defined(CBP_X86_64)
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return 0;
+#endif
+}
+
+#endif

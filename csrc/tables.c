@@ -1,0 +1,72 @@
+/* tables.c - the rows of the .def files as data: names, defaults, the text of each formula. */
+#include "cbp.h"
+
+/* Name of an activation's or loss's argument, NULL where the row writes `none`: the second of "~, NULL" or "END_x, name" */
+#define SECOND_(first, second, ...) second
+#define SECOND(...) SECOND_(__VA_ARGS__, )
+#define END_none ~, NULL
+#define ARG_OF(argument, default_value) {SECOND(END_##argument, #argument), default_value}
+
+#define ACT_INFO(name_, argument, default_, init, onnx_, formula_, slope_, source_, row_wise_) \
+    {.name = #name_, .arg = {ARG_OF(argument, default_)}, .row_wise = row_wise_, .partner = #init, .formula = formula_, \
+     .slope = slope_, .onnx = onnx_, .exception = "", .source = source_},
+#define ACT(name, argument, default_, init, value, slope, onnx, formula, slope_text, source) \
+    ACT_INFO(name, argument, default_, init, onnx, formula, slope_text, source, 0)
+#define ACT_ROW(name, argument, default_, init, value, slope, onnx, formula, slope_text, source) \
+    ACT_INFO(name, argument, default_, init, onnx, formula, slope_text, source, 1)
+static const cbp_info activations[] = {
+#include "act.def"
+};
+
+#define LOSS_INFO(name_, argument, default_, output, formula_, slope_, source_, head_) \
+    {.name = #name_, .arg = {ARG_OF(argument, default_)}, .head = head_, .partner = #output, .formula = formula_, \
+     .slope = slope_, .onnx = "", .exception = "", .source = source_},
+#define LOSS(name, argument, default_, output, value, slope, formula, slope_text, source) \
+    LOSS_INFO(name, argument, default_, output, formula, slope_text, source, 0)
+#define LOSS_HEAD(name, argument, default_, output, value, slope, formula, slope_text, source) \
+    LOSS_INFO(name, argument, default_, output, formula, slope_text, source, 1)
+static const cbp_info losses[] = {
+#include "loss.def"
+};
+
+#define ARG(name, default_) {#name, default_},
+#define OPT(name_, slots, rate, args, steps, body, formula_, source_) \
+    {.name = #name_, .arg = {args{NULL, 0}}, .learning_rate = rate, .n_slots = slots, .partner = "", \
+     .formula = formula_, .slope = "", .onnx = "", .exception = "", .source = source_},
+static const cbp_info optimizers[] = {
+#include "opt.def"
+};
+
+#define INIT(name_, distribution, variance, formula_, source_) \
+    {.name = #name_, .partner = "", .formula = formula_, .slope = "", .onnx = "", .exception = "", .source = source_},
+static const cbp_info initializers[] = {
+#include "init.def"
+};
+
+#define STATUS(name_, exception_, sentence) \
+    {.name = #name_, .partner = "", .formula = sentence, .slope = "", .onnx = "", .exception = #exception_, .source = ""},
+static const cbp_info statuses[] = {
+#include "status.def"
+};
+
+static const struct {
+    const cbp_info *rows;
+    int n;
+} tables[] = {
+    [CBP_ACTIVATIONS] = {activations, CBP_N_ACT}, [CBP_LOSSES] = {losses, CBP_N_LOSS},
+    [CBP_OPTIMIZERS] = {optimizers, CBP_N_OPT},   [CBP_INITIALIZERS] = {initializers, CBP_N_INIT},
+    [CBP_STATUSES] = {statuses, CBP_N_STATUS},
+};
+
+const cbp_info *cbp_table(cbp_kind kind, int *n) {
+    const int known = (int)kind >= 0 && kind <= CBP_STATUSES;
+    if (n) *n = known ? tables[kind].n : 0;
+    return known ? tables[kind].rows : NULL;
+}
+
+const char *cbp_message(cbp_status status) {
+    const int known = (int)status >= 0 && status < CBP_N_STATUS;
+    return known ? statuses[status].formula : "unknown status";
+}
+
+const char *cbp_version(void) { return CBP_VERSION; }

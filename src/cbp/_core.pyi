@@ -1,0 +1,77 @@
+"""The compiled core: plans, memories, tables. Private; `cbp.Network` is the public face."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Real = NDArray[np.float32] | NDArray[np.float64]
+Targets = Real | NDArray[np.int64]
+
+class Diverged(ArithmeticError):
+    """Raised by Memory.epoch, gradient and train_step; `layer` is the first non-finite layer, 1..L."""
+
+    batch: int
+    layer: int
+
+class Plan:
+    """Owns one immutable cbp_net. Thread-safe."""
+
+    dtype: np.dtype[Any]
+    isa: str
+    n_params: int
+    widths: tuple[int, ...]
+    blocks: tuple[tuple[int, int, int], ...]
+
+    def __init__(
+        self,
+        dtype: str,
+        n_in: int,
+        layers: Sequence[tuple[int, str | Sequence[str], float | Sequence[float]]],
+        loss: str,
+        loss_arg: float = 0.0,
+        reduction: str = "mean",
+        isa: str | None = None,
+    ) -> None: ...
+    def init(self, rules: Sequence[str], seed: int) -> Real: ...
+    def predict(self, theta: Real, X: Real, out: Real) -> None: ...
+    def evaluate(self, theta: Real, X: Real, y: Targets, weight: Real | None = None) -> float: ...
+
+class Memory:
+    """The numbers one network trains: parameters, gradient, optimiser slots, workspace. One user at a time."""
+
+    plan: Plan
+    theta: Real
+    grad: Real
+    optimizer: str | None
+    slots: Real
+    t: int
+
+    def __init__(self, plan: Plan, theta: Real) -> None: ...
+    def forward(self, X: Real) -> Real: ...
+    def backward(self, y: Targets, weight: Real | None = None) -> float: ...
+    def gradient(self, X: Real, y: Targets, weight: Real | None = None) -> float: ...
+    def train_step(self, X: Real, y: Targets, weight: Real | None, learning_rate: float) -> float: ...
+    def descend(self, learning_rate: float) -> None: ...
+    def set_optimizer(self, name: str, args: Sequence[float]) -> None: ...
+    def update(self, learning_rate: float) -> None: ...
+    def epoch(
+        self,
+        X: Real,
+        y: Targets,
+        weight: Real | None,
+        order: NDArray[np.int64] | None,
+        batch_size: int,
+        learning_rate: float | NDArray[np.float64],
+    ) -> float: ...
+    def activations(self) -> list[Real]: ...
+    def deltas(self) -> list[Real | None]: ...
+
+def table(kind: str) -> list[dict[str, Any]]: ...
+def isa() -> str: ...
+def isas() -> list[str]: ...
+def version() -> str: ...
+def permutation(seed: int, stream: int, n: int) -> NDArray[np.int64]: ...
+def first_nonfinite(x: Real) -> int: ...
+def philox(counter: Sequence[int], key: Sequence[int]) -> tuple[int, int, int, int]: ...
