@@ -19,8 +19,8 @@ extern "C" {
 #endif
 
 #define CBP_VERSION "0.1.0"
-#define CBP_MAX_ARGS 4   /* arguments of one optimiser, beside its learning rate */
-#define CBP_ALIGN 64     /* alignment, in bytes, that cbp_mem.work should have (any works, this is fastest) */
+#define CBP_MAX_ARGS 4 /* arguments of one optimiser, beside its learning rate */
+#define CBP_ALIGN 64   /* alignment, in bytes, that cbp_mem.work should have (any works, this is fastest) */
 
 /* ---- the tables' enums: one enumerator per row, CBP_<kind>_<name> ---- */
 
@@ -55,9 +55,9 @@ typedef enum {
 } cbp_status;
 
 typedef enum { CBP_FLOAT32, CBP_FLOAT64, CBP_N_DTYPE } cbp_dtype;
-typedef enum { CBP_MEAN, CBP_SUM } cbp_reduction;                      /* J = sum_r s_r C_r / sum_r s_r, or without the division */
+typedef enum { CBP_MEAN, CBP_SUM } cbp_reduction; /* J = sum_r s_r C_r / sum_r s_r, or without the division */
 typedef enum { CBP_PREDICT, CBP_EVALUATE, CBP_TRAIN, CBP_EPOCH } cbp_mode; /* what a workspace is for */
-typedef enum { CBP_A, CBP_D } cbp_array;                               /* activations, deltas */
+typedef enum { CBP_A, CBP_D } cbp_array;                                   /* activations, deltas */
 typedef enum { CBP_ACTIVATIONS, CBP_LOSSES, CBP_OPTIMIZERS, CBP_INITIALIZERS, CBP_STATUSES } cbp_kind;
 
 /* An argument of a row, with its default. The last of a list has name NULL. */
@@ -95,10 +95,10 @@ const char *cbp_isa(void);
 
 /* One layer. Fill with zeros first: fields to come will mean "as before" when zero. */
 typedef struct {
-    int units;              /* n_l >= 1 */
-    cbp_act act;            /* activation of every unit */
-    double act_arg;         /* its argument (ignored where it has none) */
-    const cbp_act *unit_act;    /* NULL, or `units` activations, one per unit, instead of act; read by cbp_net_new only */
+    int units;               /* n_l >= 1 */
+    cbp_act act;             /* activation of every unit */
+    double act_arg;          /* its argument (ignored where it has none) */
+    const cbp_act *unit_act; /* NULL, or `units` activations, one per unit, instead of act; read by cbp_net_new only */
     const double *unit_act_arg; /* NULL with unit_act, or `units` arguments */
 } cbp_dense;
 
@@ -110,13 +110,16 @@ typedef struct {
     cbp_loss loss;
     double loss_arg;
     cbp_reduction reduction;
-    const char *isa;         /* NULL: as cbp_isa() says; else one of cbp_isa_at() */
+    const char *isa; /* NULL: as cbp_isa() says; else one of cbp_isa_at() */
 } cbp_spec;
 
 typedef struct cbp_net cbp_net;
 typedef struct cbp_pool cbp_pool;
 
-typedef struct { int64_t offset; int rows, cols; } cbp_block; /* theta[l]: starts at theta + offset elements */
+typedef struct {
+    int64_t offset;
+    int rows, cols;
+} cbp_block; /* theta[l]: starts at theta + offset elements */
 
 /* Makes a plan in *net with one allocation. On any error *net is NULL. Release with cbp_net_free. */
 cbp_status cbp_net_new(cbp_net **net, const cbp_spec *spec);
@@ -128,10 +131,11 @@ int64_t cbp_n_params(const cbp_net *net);
 cbp_block cbp_layer(const cbp_net *net, int l); /* l = 1..L */
 
 /* Bytes of workspace for `batch` rows at once; 0 where that exceeds the address space. PREDICT and EVALUATE need no
- * more than a fixed number of rows, whatever `batch` is; TRAIN is for forward, backward and gradient; EPOCH for cbp_epoch. */
+ * more than a fixed number of rows, whatever `batch` is; TRAIN is for forward, backward and gradient; EPOCH for
+ * cbp_epoch. */
 size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode);
 
-/* Byte offset in a TRAIN or EPOCH workspace of the (batch, n_l) matrix of activations (l = 1..L) or deltas (l = 1..L). */
+/* Byte offset in a TRAIN or EPOCH workspace of the (batch, n_l) matrix of layer l's activations or deltas, l = 1..L. */
 size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l);
 
 /* ---- the numbers ---- */
@@ -154,7 +158,8 @@ typedef struct {
     const void *weight;    /* NULL (all 1), or real[n] sample weights >= 0 */
 } cbp_data;
 
-/* theta := initial weights, biases zero. rule[l - 1] is the initialiser of layer l; the weights depend on seed, layer and index alone. */
+/* theta := initial weights, biases zero. rule[l - 1] is the initialiser of layer l; the weights depend on seed, layer
+ * and index alone. */
 cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, uint64_t seed, void *theta);
 
 /* out (n, n_L) := outputs for x (n, n_0). Uses theta (not modified), work (PREDICT). n = 0 is fine. */
@@ -166,8 +171,9 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
 /* Activations of x (n, n_0) into the workspace. Uses theta (not modified), work (TRAIN for n rows). */
 cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x);
 
-/* After cbp_forward of the same x: deltas into the workspace (per sample, not weighted, not divided), grad := dJ/dtheta,
- * *loss := J. Once per forward: the deltas take the place of what forward left. Uses theta (not modified), grad, work. */
+/* After cbp_forward of the same x: deltas into the workspace (per sample, not weighted, not divided), the gradient of J
+ * into grad, J into *loss. Once per forward: the deltas take the place of what forward left. Uses theta (not modified),
+ * grad, work. */
 cbp_status cbp_backward(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
 
 /* The two above in one. */
@@ -192,8 +198,8 @@ typedef struct {
 } cbp_report;
 
 /* One pass: batches of `batch` rows (the last may be shorter), rows in the order order[0..n-1], or 0..n-1 where it is
- * NULL; learning_rate[b] for batch b, or learning_rate[0] for all when one_rate. Uses theta, grad, slots, work (EPOCH for
- * `batch` rows). A batch whose weights sum to zero has a zero gradient. */
+ * NULL; learning_rate[b] for batch b, or learning_rate[0] for all when one_rate. Uses theta, grad, slots, work (EPOCH
+ * for `batch` rows). A batch whose weights sum to zero has a zero gradient. */
 cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
                      int64_t batch, const double *learning_rate, int one_rate, cbp_report *report);
 

@@ -7,11 +7,13 @@
 
 /* z := bias + a W, equation 1 of the forward pass */
 void cbp_nn(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z) {
-    net->k->product(m, s->n_out, s->n_in, a, s->n_in, 1, cbp_at(theta, s->n_out, net->real), s->n_out, theta, z, s->n_out);
+    net->k->product(m, s->n_out, s->n_in, a, s->n_in, 1, cbp_at(theta, s->n_out, net->real), s->n_out, theta, z,
+                    s->n_out);
 }
 
 /* e := delta W^T: the propagated error; the bias row takes no part. W is turned first, so that vectors run along e. */
-void cbp_nt(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *turned, void *e) {
+void cbp_nt(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *turned,
+            void *e) {
     net->k->transpose(s->n_in, s->n_out, cbp_at(theta, s->n_out, net->real), turned);
     net->k->product(m, s->n_in, s->n_out, delta, s->n_out, 1, turned, s->n_in, NULL, e, s->n_in);
 }

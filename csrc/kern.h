@@ -48,17 +48,19 @@ typedef struct {
     /* w[n] := one step of the optimiser from g[n]; slot i is slots + i * n. t = 1, 2, ... counts the updates. */
     void (*opt[CBP_N_OPT])(int64_t n, const double *arg, double lr, int64_t t, void *w, const void *g, void *slots);
 
-    void (*multiply)(int64_t n, const void *e, void *d);                                 /* d[n] := e[n] * d[n] */
-    void (*scale)(int64_t n, double factor, void *x);                                    /* x[n] := factor * x[n] */
-    void (*scale_rows)(int64_t m, int64_t n, const void *s, const void *x, void *out);   /* out (m, n) := s[r] * x[r] */
-    void (*one_hot)(int64_t m, int64_t n, const int64_t *label, void *y);                /* y (m, n) := 1 at label[r], else 0 */
-    void (*assign)(int64_t n, double factor, const double *u, void *w);                  /* w[n] := factor * u[n], rounded to real */
-    void (*weighted_sum)(int64_t m, const void *s, const double *c, double *sc, double *ss); /* += s[r] c[r], += s[r]; s may be NULL */
-    int64_t (*first_nonfinite)(int64_t n, const void *x);                                /* its index, or -1 */
-    void (*math[CBP_N_MATH])(int64_t n, const void *x, void *out);                       /* out[n] := f(x[n]) */
+    void (*multiply)(int64_t n, const void *e, void *d);                               /* d[n] := e[n] * d[n] */
+    void (*scale)(int64_t n, double factor, void *x);                                  /* x[n] := factor * x[n] */
+    void (*scale_rows)(int64_t m, int64_t n, const void *s, const void *x, void *out); /* out (m, n) := s[r] * x[r] */
+    void (*one_hot)(int64_t m, int64_t n, const int64_t *label, void *y); /* y (m, n) := 1 at label[r], else 0 */
+    void (*assign)(int64_t n, double factor, const double *u, void *w);   /* w[n] := factor * u[n], rounded to real */
+    void (*weighted_sum)(int64_t m, const void *s, const double *c, double *sc,
+                         double *ss);                              /* += s[r] c[r], += s[r]; s may be NULL */
+    int64_t (*first_nonfinite)(int64_t n, const void *x);          /* its index, or -1 */
+    void (*math[CBP_N_MATH])(int64_t n, const void *x, void *out); /* out[n] := f(x[n]) */
 } cbp_kern;
 
-/* The table of the named instruction set, or of the best (CBP_ISA respected) for NULL; NULL if there is none (cpu.c). */
+/* The table of the named instruction set, or of the best (CBP_ISA respected) for NULL; NULL if there is none (cpu.c).
+ */
 const cbp_kern *cbp_kern_for(const char *isa, cbp_dtype dtype);
 
 extern const cbp_kern cbp_kern_scalar_f32, cbp_kern_scalar_f64;

@@ -66,7 +66,8 @@ static inline const void *cbp_at(const void *base, int64_t elements, size_t real
 
 /* gemm.c: z (m, n_l) := bias + a W;  e (m, n_{l-1}) := delta W^T;  g (n_{l-1} + 1, n_l) := [1 a]^T delta */
 void cbp_nn(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z);
-void cbp_nt(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *turned, void *e);
+void cbp_nt(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *turned,
+            void *e);
 void cbp_tn(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *delta, void *g);
 
 #endif

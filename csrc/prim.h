@@ -17,7 +17,8 @@
 #include <intrin.h>
 #endif
 
-/* ---- floating-point mode: round to nearest, subnormals kept, nothing trapped (rule 5 of "same bits everywhere") ---- */
+/* ---- floating-point mode: round to nearest, subnormals kept, nothing trapped (rule 5 of "same bits everywhere") ----
+ */
 
 #if defined(CBP_X86_64)
 #define CBP_FP_DEFAULT 0x1F80u

@@ -1,8 +1,8 @@
 /* rng.c - random numbers from a counter: number i of a stream depends on (seed, purpose, stream, i) and nothing else.
  *
- * So neither the order of work nor the number of threads can change them. Philox4x32-10 by Salmon, Moraes, Dror and Shaw,
- * "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Called by the front ends; uses the kernel table for log and
- * for the rounding to the plan's precision.
+ * So neither the order of work nor the number of threads can change them. Philox4x32-10 by Salmon, Moraes, Dror and
+ * Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Called by the front ends; uses the kernel table for log
+ * and for the rounding to the plan's precision.
  */
 #include "net.h"
 #include "prim.h"
@@ -52,40 +52,40 @@ static double polynomial(const double *coefficient, int degree, double x) {
     return sum;
 }
 
-/* The normal quantile of u in (0, 1): Wichura, algorithm AS 241, Applied Statistics 37 (1988), relative error 1e-16 */
+/* Wichura, algorithm AS 241, Applied Statistics 37 (1988): numerators and denominators, lowest power first; the
+ * denominators' leading 1 is left out. Middle, tail, far tail. */
+static const double middle_over[8] = {3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3,
+                                      1.3731693765509461125e+4, 4.5921953931549871457e+4, 6.7265770927008700853e+4,
+                                      3.3430575583588128105e+4, 2.5090809287301226727e+3};
+static const double middle_under[7] = {4.2313330701600911252e+1, 6.8718700749205790830e+2, 5.3941960214247511077e+3,
+                                       2.1213794301586595867e+4, 3.9307895800092710610e+4, 2.8729085735721942674e+4,
+                                       5.2264952788528545610e+3};
+static const double tail_over[8] = {1.42343711074968357734e0,  4.63033784615654529590e0, 5.76949722146069140550e0,
+                                    3.64784832476320460504e0,  1.27045825245236838258e0, 2.41780725177450611770e-1,
+                                    2.27238449892691845833e-2, 7.74545014278341407640e-4};
+static const double tail_under[7] = {2.05319162663775882187e0,  1.67638483018380384940e0,  6.89767334985100004550e-1,
+                                     1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4,
+                                     1.05075007164441684324e-9};
+static const double far_over[8] = {6.65790464350110377720e0,  5.46378491116411436990e0,  1.78482653991729133580e0,
+                                   2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
+                                   2.71155556874348757815e-5, 2.01033439929228813265e-7};
+static const double far_under[7] = {5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
+                                    7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7,
+                                    2.04426310338993978564e-15};
+
+static double rational(const double over[8], const double under[7], double x) {
+    return polynomial(over, 7, x) / (1 + x * polynomial(under, 6, x));
+}
+
+/* The normal quantile of u in (0, 1), relative error 1e-16 */
 static double normal(double u, const cbp_kern *k) {
-    static const double a[8] = {3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3,
-                                1.3731693765509461125e+4, 4.5921953931549871457e+4, 6.7265770927008700853e+4,
-                                3.3430575583588128105e+4, 2.5090809287301226727e+3};
-    static const double b[8] = {1.0,
-                                4.2313330701600911252e+1, 6.8718700749205790830e+2, 5.3941960214247511077e+3,
-                                2.1213794301586595867e+4, 3.9307895800092710610e+4, 2.8729085735721942674e+4,
-                                5.2264952788528545610e+3};
-    static const double c[8] = {1.42343711074968357734e0, 4.63033784615654529590e0,  5.76949722146069140550e0,
-                                3.64784832476320460504e0, 1.27045825245236838258e0,  2.41780725177450611770e-1,
-                                2.27238449892691845833e-2, 7.74545014278341407640e-4};
-    static const double d[8] = {1.0,
-                                2.05319162663775882187e0,  1.67638483018380384940e0, 6.89767334985100004550e-1,
-                                1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4,
-                                1.05075007164441684324e-9};
-    static const double e[8] = {6.65790464350110377720e0, 5.46378491116411436990e0,  1.78482653991729133580e0,
-                                2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
-                                2.71155556874348757815e-5, 2.01033439929228813265e-7};
-    static const double f[8] = {1.0,
-                                5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
-                                7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7,
-                                2.04426310338993978564e-15};
-    const double q = u - 0.5;
-    if (fabs(q) <= 0.425) {
-        const double r = 0.180625 - q * q;
-        return q * polynomial(a, 7, r) / polynomial(b, 7, r);
-    }
+    const double q = u - 0.5, r = 0.180625 - q * q;
+    if (fabs(q) <= 0.425) return q * rational(middle_over, middle_under, r);
     const double tail = q < 0 ? u : 1 - u;
     double log_tail;
     k->math[CBP_LOG](1, &tail, &log_tail);
-    const double r = sqrt(-log_tail);
-    const double x = r <= 5 ? polynomial(c, 7, r - 1.6) / polynomial(d, 7, r - 1.6)
-                            : polynomial(e, 7, r - 5) / polynomial(f, 7, r - 5);
+    const double root = sqrt(-log_tail);
+    const double x = root <= 5 ? rational(tail_over, tail_under, root - 1.6) : rational(far_over, far_under, root - 5);
     return q < 0 ? -x : x;
 }
 
@@ -110,7 +110,8 @@ static double variance_of(cbp_initializer rule, double fan_in, double fan_out) {
 }
 
 /* w[n] := weights of this variance, a block at a time on the stack */
-static void draw(const cbp_net *net, cbp_distribution kind, double variance, const cbp_stream *stream, int64_t n, char *w) {
+static void draw(const cbp_net *net, cbp_distribution kind, double variance, const cbp_stream *stream, int64_t n,
+                 char *w) {
     enum { BLOCK = 256 };
     double u[BLOCK];
     const cbp_kern *k64 = cbp_kern_for("scalar", CBP_FLOAT64);

@@ -1,15 +1,23 @@
 /* tables.c - the rows of the .def files as data: names, defaults, the text of each formula. */
 #include "cbp.h"
 
-/* Name of an activation's or loss's argument, NULL where the row writes `none`: the second of "~, NULL" or "END_x, name" */
+/* The name of an activation's or loss's argument, or NULL where the row writes `none`: END_none brings a second word of
+ * its own, END_alpha does not */
 #define SECOND_(first, second, ...) second
 #define SECOND(...) SECOND_(__VA_ARGS__, )
 #define END_none ~, NULL
 #define ARG_OF(argument, default_value) {SECOND(END_##argument, #argument), default_value}
 
 #define ACT_INFO(name_, argument, default_, init, onnx_, formula_, slope_, source_, row_wise_) \
-    {.name = #name_, .arg = {ARG_OF(argument, default_)}, .row_wise = row_wise_, .partner = #init, .formula = formula_, \
-     .slope = slope_, .onnx = onnx_, .exception = "", .source = source_},
+    {.name = #name_, \
+     .arg = {ARG_OF(argument, default_)}, \
+     .row_wise = row_wise_, \
+     .partner = #init, \
+     .formula = formula_, \
+     .slope = slope_, \
+     .onnx = onnx_, \
+     .exception = "", \
+     .source = source_},
 #define ACT(name, argument, default_, init, value, slope, onnx, formula, slope_text, source) \
     ACT_INFO(name, argument, default_, init, onnx, formula, slope_text, source, 0)
 #define ACT_ROW(name, argument, default_, init, value, slope, onnx, formula, slope_text, source) \
@@ -19,8 +27,15 @@ static const cbp_info activations[] = {
 };
 
 #define LOSS_INFO(name_, argument, default_, output, formula_, slope_, source_, head_) \
-    {.name = #name_, .arg = {ARG_OF(argument, default_)}, .head = head_, .partner = #output, .formula = formula_, \
-     .slope = slope_, .onnx = "", .exception = "", .source = source_},
+    {.name = #name_, \
+     .arg = {ARG_OF(argument, default_)}, \
+     .head = head_, \
+     .partner = #output, \
+     .formula = formula_, \
+     .slope = slope_, \
+     .onnx = "", \
+     .exception = "", \
+     .source = source_},
 #define LOSS(name, argument, default_, output, value, slope, formula, slope_text, source) \
     LOSS_INFO(name, argument, default_, output, formula, slope_text, source, 0)
 #define LOSS_HEAD(name, argument, default_, output, value, slope, formula, slope_text, source) \
@@ -31,8 +46,16 @@ static const cbp_info losses[] = {
 
 #define ARG(name, default_) {#name, default_},
 #define OPT(name_, slots, rate, args, steps, body, formula_, source_) \
-    {.name = #name_, .arg = {args{NULL, 0}}, .learning_rate = rate, .n_slots = slots, .partner = "", \
-     .formula = formula_, .slope = "", .onnx = "", .exception = "", .source = source_},
+    {.name = #name_, \
+     .arg = {args{NULL, 0}}, \
+     .learning_rate = rate, \
+     .n_slots = slots, \
+     .partner = "", \
+     .formula = formula_, \
+     .slope = "", \
+     .onnx = "", \
+     .exception = "", \
+     .source = source_},
 static const cbp_info optimizers[] = {
 #include "opt.def"
 };
@@ -44,7 +67,13 @@ static const cbp_info initializers[] = {
 };
 
 #define STATUS(name_, exception_, sentence) \
-    {.name = #name_, .partner = "", .formula = sentence, .slope = "", .onnx = "", .exception = #exception_, .source = ""},
+    {.name = #name_, \
+     .partner = "", \
+     .formula = sentence, \
+     .slope = "", \
+     .onnx = "", \
+     .exception = #exception_, \
+     .source = ""},
 static const cbp_info statuses[] = {
 #include "status.def"
 };

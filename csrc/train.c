@@ -38,7 +38,8 @@ static void gather(int64_t m, const int64_t *order, size_t row_bytes, const void
 }
 
 /* m samples from position `start` of the order: pointers into the data, or copies in the frame where it is shuffled */
-static cbp_data take_batch(const cbp_net *net, const cbp_frame *f, const cbp_data *data, const int64_t *order, int64_t start) {
+static cbp_data take_batch(const cbp_net *net, const cbp_frame *f, const cbp_data *data, const int64_t *order,
+                           int64_t start) {
     if (!order) return cbp_rows(net, data, start, f->m);
     const size_t real = net->real;
     order += start;

@@ -10,7 +10,7 @@ Real = NDArray[np.float32] | NDArray[np.float64]
 Targets = Real | NDArray[np.int64]
 
 class Diverged(ArithmeticError):
-    """Raised by Memory.epoch, gradient and train_step; `layer` is the first non-finite layer, 1..L."""
+    """Raised by Memory.epoch; `layer` is the first non-finite layer, 1..L."""
 
     batch: int
     layer: int
