@@ -316,8 +316,8 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
         forward(net, mem->theta, &f, block.x);
         cost(net, &f, &block, &sums);
     }
-    cbp_fp_leave(mode);
     *loss = cbp_objective(net, sums);
+    cbp_fp_leave(mode);
     return sums.weight > 0 ? CBP_OK : CBP_ZERO_WEIGHT;
 }
 
