@@ -527,15 +527,16 @@ def permutation(seed, stream, Py_ssize_t n):
 
 def first_nonfinite(x):
     """Flat index of the first NaN or infinity of a C-contiguous float32 or float64 array, or -1."""
-    cdef Held held
-    cdef const void *start
-    cdef char code = ord(x.dtype.char)
-    held.n = 0
+    cdef Py_buffer view
+    cdef cbp_dtype dtype
+    PyObject_GetBuffer(x, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS)
     try:
-        start = hold(&held, x.reshape(-1), code, -1, 0, False)
-        return cbp_first_nonfinite(CBP_FLOAT32 if code == c"f" else CBP_FLOAT64, rows_of(&held), start)
+        if view.format == NULL or view.format[0] not in b"fd" or view.format[1] != 0:
+            raise TypeError("expected float32 or float64")
+        dtype = CBP_FLOAT32 if view.format[0] == c"f" else CBP_FLOAT64
+        return cbp_first_nonfinite(dtype, view.len // view.itemsize, view.buf)
     finally:
-        let_go(&held)
+        PyBuffer_Release(&view)
 
 
 def philox(counter, key):
