@@ -1,0 +1,112 @@
+# Everything one can do here; CI runs these and nothing else. All of it stays inside this folder: .venv, build, .cache.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+PY     := $(BIN)/python
+STAMPS := build/stamps
+
+export TMPDIR           := $(CURDIR)/build/tmp
+export XDG_CACHE_HOME   := $(CURDIR)/.cache
+export PIP_CACHE_DIR    := $(XDG_CACHE_HOME)/pip
+export MPLCONFIGDIR     := $(XDG_CACHE_HOME)/matplotlib
+export SCIKIT_LEARN_DATA := $(XDG_CACHE_HOME)/scikit_learn_data
+export HYPOTHESIS_STORAGE_DIRECTORY := $(XDG_CACHE_HOME)/hypothesis
+export CIBW_CACHE_PATH  := $(XDG_CACHE_HOME)/cibuildwheel
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONPATH PYTHONHOME
+
+C_SOURCES := $(wildcard csrc/*.c csrc/kern/*.c)
+SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd)
+C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch])
+SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+PIP        = $(PY) -m pip install -q
+_         := $(shell mkdir -p build/tmp $(STAMPS))
+
+.PHONY: help demo test test-c test-py test-bits sanitize lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.DELETE_ON_ERROR:
+
+help:           ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo "make PYTHON=python3.12 ... chooses the interpreter that .venv is made from"
+
+demo: $(STAMPS)/build           ## train on handwritten digits and show what came out
+	$(BIN)/cbp demo
+
+test: $(STAMPS)/group-test      ## every test: C, Python, the examples in docstrings
+	$(PY) -m pytest
+
+test-c: $(STAMPS)/group-test    ## the C unit tests alone
+	$(PY) -m pytest tests/c
+
+test-py: $(STAMPS)/group-test   ## the Python tests alone
+	$(PY) -m pytest --ignore=tests/c
+
+test-bits: $(STAMPS)/group-test ## one training run with each compiler, level, instruction set: the same weights?
+	$(PY) tools/same_bits.py
+
+sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefined-behaviour sanitizers
+	CFLAGS="$(SANITIZE)" $(PY) -m pytest tests/c
+
+lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/cbp
+	$(BIN)/clang-format --dry-run -Werror $(C_FORMAT)
+	$(BIN)/mypy
+	$(BIN)/validate-pyproject pyproject.toml
+
+strict:                         ## compile the C library with every warning an error
+	$(MAKE) clib CFLAGS="-Wall -Wextra -Werror"
+
+format: $(STAMPS)/group-lint    ## lay out Python and C as lint wants them
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(C_FORMAT)
+
+docs: $(STAMPS)/group-docs      ## the documentation, into build/docs; warnings are errors
+	$(PY) -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
+
+wheel: $(STAMPS)/venv           ## a wheel, into dist
+	rm -rf dist build/lib* build/bdist*
+	$(PY) -m pip wheel -q --no-build-isolation --no-deps -w dist .
+
+check-wheel: wheel $(STAMPS)/group-wheel ## is it abi3, small, complete, and free of what does not belong?
+	$(PY) tools/check_wheel.py dist/*.whl
+	$(BIN)/abi3audit --strict dist/*.whl
+
+try-wheel: wheel                ## the wheel with NumPy alone, in every Python from 3.11 on that can be found
+	$(PY) tools/try_wheel.py dist/*.whl
+
+identifiers: $(STAMPS)/group-wheel ## the wheels that cibuildwheel would build from this configuration
+	$(BIN)/cibuildwheel --print-build-identifiers --platform linux
+	$(BIN)/cibuildwheel --print-build-identifiers --platform macos
+	$(BIN)/cibuildwheel --print-build-identifiers --platform windows
+
+clib:                           ## the C library alone, no Python: build/clib/libcbp.a (CC=clang, CFLAGS=...)
+	rm -rf build/clib && mkdir -p build/clib
+	cd build/clib && $(CC) -std=c11 -O2 $(CFLAGS) -I../../csrc -c $(addprefix ../../,$(C_SOURCES))
+	$(AR) rcs build/clib/libcbp.a build/clib/*.o
+
+dev: $(STAMPS)/group-dev        ## everything for working on cbp, into .venv
+
+clean:                          ## forget everything that was made here, .venv included
+	rm -rf build dist .venv .cache src/*.egg-info src/cbp/_core*.so src/cbp/_core*.pyd docs/generated
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/venv: pyproject.toml
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
+	  { echo "cbp needs Python 3.11 or newer; $(PYTHON) is older, or missing. Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make a virtual environment: install its venv module (on Debian: apt install python3-venv)." >&2; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade "pip>=25.1"
+	$(PIP) --group build
+	touch $@
+
+$(STAMPS)/build: $(STAMPS)/venv setup.py $(SOURCES)
+	$(PIP) --no-build-isolation -e ".[demo]"
+	touch $@
+
+$(STAMPS)/group-%: $(STAMPS)/build
+	$(PIP) --group $*
+	touch $@

@@ -1,0 +1,94 @@
+"""Build of the one extension module, cbp._core. Everything else is said in pyproject.toml.
+
+CBP_STRICT=1 turns compiler warnings into errors. CFLAGS come after the flags below, so they have the last word.
+"""
+
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+C_FLAGS = {
+    "msvc": ["/std:c11", "/O2", "/fp:precise", "/Zc:preprocessor"],
+    "unix": ["-std=c11", "-O3", "-ffp-contract=off", "-g0", "-fvisibility=hidden"],
+}
+# What Cython writes has unused parameters; `make strict` compiles the C library without this exception
+STRICT_FLAGS = {"msvc": ["/W3", "/WX"], "unix": ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]}
+LIBRARIES = {"msvc": [], "unix": ["m"]}
+
+LIMITED_API = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+
+def family(compiler):
+    """Row of the flag tables for a compiler object."""
+    return "msvc" if compiler.compiler_type == "msvc" else "unix"
+
+
+def c_files(*suffixes):
+    """Files of the C library, as paths relative to this folder with forward slashes."""
+    return sorted(path.as_posix() for path in Path("csrc").rglob("*") if path.suffix in suffixes)
+
+
+class BuildExtension(build_ext):
+    """Compile with the flags of the compiler at hand."""
+
+    def build_extension(self, ext):
+        """Add this compiler's flags, then build."""
+        kind = family(self.compiler)
+        strict = STRICT_FLAGS[kind] if os.environ.get("CBP_STRICT") == "1" else []
+        ext.extra_compile_args = [*C_FLAGS[kind], *strict, *shlex.split(os.environ.get("CFLAGS", ""))]
+        ext.libraries = LIBRARIES[kind]
+        super().build_extension(ext)
+
+
+class BuildPython(build_py):
+    """Put the C header and the tables beside the modules, as cbp/include."""
+
+    def run(self):
+        """Copy modules, then headers; an editable install finds csrc itself."""
+        super().run()
+        if not self.editable_mode:
+            include = Path(self.build_lib, "cbp", "include")
+            include.mkdir(parents=True, exist_ok=True)
+            for name in self.headers():
+                shutil.copy(name, include)
+
+    def headers(self):
+        """Return the files that make up the public header."""
+        return ["csrc/cbp.h", *c_files(".def")]
+
+    def get_outputs(self, include_bytecode=1):
+        """List the headers among the files this command makes."""
+        copies = [os.path.join(self.build_lib, "cbp", "include", os.path.basename(name)) for name in self.headers()]
+        return super().get_outputs(include_bytecode) + copies
+
+
+def extension():
+    """Return cbp._core: its Cython part, translated to C under build/cython, and the C library."""
+    from Cython.Build import cythonize
+
+    skin = Extension(
+        "cbp._core",
+        sources=["src/cbp/_core.pyx"],
+        include_dirs=["csrc"],
+        define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],
+        py_limited_api=LIMITED_API,
+    )
+    (core,) = cythonize([skin], build_dir="build/cython", language_level=3)
+    core.sources += c_files(".c")
+    core.depends += c_files(".h", ".def", ".inc")
+    return core
+
+
+if __name__ == "__main__":
+    setup(
+        ext_modules=[extension()],
+        cmdclass={"build_ext": BuildExtension, "build_py": BuildPython},
+        options={"bdist_wheel": {"py_limited_api": "cp311"}} if LIMITED_API else {},
+    )
