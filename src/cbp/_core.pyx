@@ -487,7 +487,7 @@ cdef class Memory:
     def activations(self):
         """[X, A^1, .., A^L] of the last forward or gradient."""
         if not (self._forward or self._backward):
-            raise RuntimeError("no activations yet: call forward(X), backward(Y), gradient(X, y) or train_step(X, y, ...)")
+            raise RuntimeError("no activations yet: call forward(X), gradient(X, y) or train_step(X, y, ...)")
         return [self._x] + [self._view(CBP_A, l) for l in range(1, self.plan.n_layers + 1)]
 
     def deltas(self):

@@ -1,0 +1,65 @@
+"""cbp: fully connected neural networks with a C core that gives the same bits everywhere.
+
+>>> import cbp
+>>> X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+>>> net = cbp.Network([2, 8, 1], activation="tanh", output="sigmoid", seed=1)
+>>> history = net.fit(X, y, epochs=200, batch_size=4, optimizer=cbp.optimizers.Adam(0.05))
+>>> net.predict(X).round().ravel()
+array([0., 1., 1., 0.], dtype=float32)
+"""
+
+from cbp import optimizers
+from cbp._core import isa
+from cbp._core import version as _version
+from cbp.callbacks import Callback, EarlyStopping, FitState
+from cbp.errors import DivergenceError, FormatError
+from cbp.gradcheck import gradcheck
+from cbp.history import History
+from cbp.io import load
+from cbp.layers import Dense, Layer
+from cbp.network import Network
+from cbp.selftest import selftest
+from cbp.tables import activations, initializers, losses
+from cbp.threads import get_num_threads, set_num_threads
+
+__version__ = _version()
+
+
+def get_include() -> str:
+    """Return the folder that holds cbp.h, for programs in C that build on the library.
+
+    Examples
+    --------
+    >>> import cbp, os
+    >>> os.path.exists(os.path.join(cbp.get_include(), "cbp.h"))
+    True
+    """
+    import os
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    installed = os.path.join(here, "include")
+    return installed if os.path.isdir(installed) else os.path.normpath(os.path.join(here, "..", "..", "csrc"))
+
+
+__all__ = [
+    "Network",
+    "Dense",
+    "Layer",
+    "load",
+    "activations",
+    "losses",
+    "initializers",
+    "optimizers",
+    "Callback",
+    "EarlyStopping",
+    "FitState",
+    "History",
+    "gradcheck",
+    "selftest",
+    "DivergenceError",
+    "FormatError",
+    "isa",
+    "get_num_threads",
+    "set_num_threads",
+    "get_include",
+]

@@ -1,0 +1,208 @@
+"""From what a person passes as data to what the core reads: C-contiguous arrays of the network's dtype.
+
+A Reader belongs to one network. Arrays that are ready pass through without a copy; for everything else there is
+one sentence that names the row and the column at fault. Used by network.py and training.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cbp import _core
+
+if TYPE_CHECKING:
+    from cbp._spec import Spec
+    from cbp._typing import Array, Labels
+
+NUMBERS = "biuf"
+SUM_TOLERANCE = 1e-3
+
+
+class Reader:
+    """Reads inputs, targets and weights for the network that `spec` describes."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.dtype = spec.dtype
+        self.n_in = spec.n_in
+        self.n_out = spec.n_out
+        self.loss = spec.loss.name
+        self.takes_labels = spec.outputs is not None and spec.outputs.row_wise
+
+    def inputs(self, X: Any, check_finite: bool = True, name: str = "X") -> tuple[Array, bool]:
+        """Return `X` as (m, n_0), and whether it was one sample, (n_0,)."""
+        single = False
+        if type(X) is not np.ndarray or X.dtype is not self.dtype or not X.flags.carray:
+            X = convert(X, self.dtype, name)
+        if X.ndim == 1 and len(X) == self.n_in:
+            X, single = X.reshape(1, -1), True
+        elif X.ndim != 2 or X.shape[1] != self.n_in:
+            raise self._wrong_inputs(X.shape, name)
+        if check_finite and _core.first_nonfinite(X) >= 0:
+            raise not_finite(X[0] if single else X, name)
+        return X, single
+
+    def targets(self, y: Any, m: int, single: bool = False, check: bool = True, name: str = "y") -> Array | Labels:
+        """Return the targets of m samples: (m, n_L), or int64 class labels (m,) where the core takes them."""
+        if type(y) is not np.ndarray or y.dtype is not self.dtype or not y.flags.carray:
+            y = convert(y, None, name)
+            if self.takes_labels and y.dtype.kind in "biu" and self._are_labels(y, m, single):
+                return self._labels(y.reshape(-1), m, name)
+            y = convert(y, self.dtype, name)
+        rows = y
+        if y.ndim < 2 and (self.n_out == 1 or (single and y.shape == (self.n_out,))):
+            rows = y.reshape(-1, self.n_out)
+        if rows.shape != (m, self.n_out):
+            raise self._wrong_targets(y, m, single, name)
+        if check:
+            if _core.first_nonfinite(rows) >= 0:
+                raise not_finite(y, name)
+            self._check_range(rows, name)
+        return rows
+
+    def weights(self, weight: Any, m: int, name: str = "sample_weight") -> Array | None:
+        """Return sample weights (m,), or None."""
+        if weight is None:
+            return None
+        weight = np.atleast_1d(convert(weight, self.dtype, name))
+        if weight.shape != (m,):
+            raise ValueError(f"{name} has shape {weight.shape}, expected ({m},): one weight per row")
+        if _core.first_nonfinite(weight) >= 0:
+            raise not_finite(weight, name)
+        if (weight < 0).any():
+            row = int(np.argmax(weight < 0))
+            raise ValueError(f"{name}[{row}] is {weight[row]:g}, but weights must not be negative")
+        if not weight.any():
+            raise ValueError(f"{name}: all weights are zero")
+        return weight
+
+    def batch(
+        self, X: Any, y: Any, weight: Any = None, check_finite: bool = True, names: tuple[str, str] = ("X", "y")
+    ) -> tuple[Array, Array | Labels, Array | None]:
+        """Return inputs, targets and weights of at least one sample."""
+        X, single = self.inputs(X, check_finite, names[0])
+        m = len(X)
+        if m == 0:
+            raise ValueError(f"{names[0]} has no rows")
+        return X, self.targets(y, m, single, check_finite, names[1]), self.weights(weight, m)
+
+    def _are_labels(self, y: Array, m: int, single: bool) -> bool:
+        return y.ndim == (0 if single else 1) or (y.size == m == 1 and self.n_out > 1)
+
+    def _labels(self, y: Array, m: int, name: str) -> Array | Labels:
+        if len(y) != m:
+            raise ValueError(f"{name} has {len(y)} labels, but X has {m} rows")
+        wrong = (y < 0) | (y >= self.n_out)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"{name}[{row}] is {y[row]}, but the network has {self.n_out} classes (0 to {self.n_out - 1})"
+            )
+        labels = y.astype(np.int64, copy=False)
+        return labels if self.loss == "categorical_cross_entropy" else one_hot(labels, self.n_out, self.dtype)
+
+    def _check_range(self, y: Array, name: str) -> None:
+        if self.loss == "binary_cross_entropy":
+            wrong = (y < 0) | (y > 1)
+            if wrong.any():
+                row, column = np.argwhere(wrong)[0]
+                raise ValueError(
+                    f"{name}[{row}, {column}] is {y[row, column]:g}, but {self.loss} needs targets from 0 to 1"
+                )
+        elif self.loss == "categorical_cross_entropy":
+            wrong = (y < 0).any(axis=1) | (abs(y.sum(axis=1) - 1) > SUM_TOLERANCE)
+            if wrong.any():
+                row = int(np.argmax(wrong))
+                raise ValueError(
+                    f"row {row} of {name} is no distribution over the classes: it needs values from 0 that sum to 1"
+                )
+
+    def _wrong_inputs(self, shape: tuple[int, ...], name: str) -> ValueError:
+        n = self.n_in
+        if len(shape) == 1 and n == 1:
+            return ValueError(f"{name} has shape {shape}, which is one sample; for one feature write {name}[:, None]")
+        if len(shape) in (1, 2):
+            return ValueError(f"{name} has {shape[-1]} features, the network expects {n}")
+        hint = f": write {name}.reshape(len({name}), -1)" if len(shape) > 2 else ""
+        return ValueError(f"{name} has {len(shape)} dimensions, expected (rows, {n}) or ({n},){hint}")
+
+    def _wrong_targets(self, y: Array, m: int, single: bool, name: str) -> ValueError:
+        expected = f"({m}, {self.n_out})" if not single else f"({self.n_out},)"
+        if self.n_out == 1 and not single:
+            expected += f" or ({m},)"
+        hint = ""
+        if self.takes_labels and y.ndim == 1:
+            hint = "; class labels must be integers"
+        elif self.takes_labels:
+            hint = f"; class labels have shape ({m},)"
+        return ValueError(f"{name} has shape {y.shape}, the network expects {expected}{hint}")
+
+
+def convert(data: Any, dtype: np.dtype[Any] | None, name: str) -> Array:
+    """Return data as a C-contiguous, aligned array of `dtype` (None: its own), without a copy where it is one."""
+    if hasattr(data, "toarray"):
+        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+    if hasattr(data, "filled"):
+        raise TypeError(f"{name} is a masked array; fill it first: {name}.filled(value)")
+    try:
+        array = np.asarray(data)
+    except ValueError:
+        raise ValueError(f"{name} is not a rectangular table of numbers: its rows differ in length") from None
+    if array.dtype.kind not in NUMBERS:
+        raise TypeError(f"{name} has dtype {array.dtype}, expected real numbers{_remedy(array, name)}")
+    with np.errstate(over="ignore"):
+        ready = np.asarray(array, dtype, order="C")
+    if not ready.flags.aligned:
+        ready = ready.copy()
+    if dtype is not None and ready is not array:
+        _check_overflow(array, ready, name)
+    return ready
+
+
+def _remedy(array: Array, name: str) -> str:
+    if array.dtype.kind in "US":
+        return f"; turn names into numbers first, as np.unique({name}, return_inverse=True) does"
+    if array.dtype.kind == "c":
+        return f"; pass {name}.real and {name}.imag as columns"
+    return ""
+
+
+def _check_overflow(before: Array, after: Array, name: str) -> None:
+    """Refuse a finite number that the network's dtype cannot hold."""
+    if before.dtype.kind == "f" and before.dtype.itemsize > after.dtype.itemsize:
+        lost = np.isinf(after) & np.isfinite(before)
+        if lost.any():
+            at = tuple(int(i) for i in np.argwhere(lost)[0])
+            raise ValueError(f"{place(name, at)} is {before[at]:g}, which {after.dtype} cannot hold")
+
+
+def not_finite(array: Array, name: str) -> ValueError:
+    """Return the error for the first NaN or infinity in `array`, which has one."""
+    at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    return ValueError(f"{place(name, at)} is {array[at]}")
+
+
+def place(name: str, at: tuple[int, ...]) -> str:
+    """Return an element as a person writes it: X[3, 2]; a number that is no array has no index."""
+    return f"{name}[{', '.join(map(str, at))}]" if at else name
+
+
+def one_hot(labels: Labels, n: int, dtype: np.dtype[Any]) -> Array:
+    """Return rows that are 1 at the label and 0 elsewhere."""
+    rows = np.zeros((len(labels), n), dtype)
+    rows[np.arange(len(labels)), labels] = 1
+    return rows
+
+
+def check_out(out: Any, shape: tuple[int, ...], X: Array) -> Array:
+    """Check that `out` can take outputs of this shape and of X's dtype; return X, or a copy where the two overlap."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an ndarray, not {type(out).__name__}")
+    if out.dtype != X.dtype:
+        raise TypeError(f"out has dtype {out.dtype}, the network computes in {X.dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out has shape {out.shape}, the outputs have {shape}")
+    if not out.flags.carray:
+        raise ValueError("out must be C-contiguous, aligned and writable")
+    return X.copy() if np.may_share_memory(out, X) else X

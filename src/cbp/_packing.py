@@ -1,0 +1,107 @@
+"""A network as a few arrays: a header (JSON as bytes), the parameters, the optimiser's slots.
+
+Files, pickles and copies are all made of these. A header is read and checked before any array is: it says which
+arrays there are and how large. Used by _state.py and io.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cbp import _core, optimizers
+from cbp._arguments import whole
+from cbp._spec import Spec
+from cbp.errors import FormatError
+
+if TYPE_CHECKING:
+    from cbp._state import State
+    from cbp._typing import Array
+
+VERSION = 1
+_KEYS = {"version", "cbp", "network", "epoch", "optimizer", "t", "metadata"}
+_MAX_COUNT = 2**63 - 1
+
+
+class Header:
+    """Everything about a saved network but its large arrays."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self.spec = Spec.from_config(fields["network"])
+        self.epoch = whole(fields["epoch"], "epoch", 0, _MAX_COUNT)
+        self.optimizer = None if fields["optimizer"] is None else optimizers.get(fields["optimizer"])
+        self.t = whole(fields["t"], "t", 0, _MAX_COUNT)
+        self.metadata = fields["metadata"]
+        if not isinstance(self.metadata, dict):
+            raise TypeError("metadata must be a dict")
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the arrays that go with the header."""
+        n = self.spec.n_params
+        shapes: dict[str, tuple[int, ...]] = {"params": (n,)}
+        if self.optimizer is not None:
+            shapes["slots"] = (optimizers.n_slots(self.optimizer), n)
+        return shapes
+
+    def fill(self, state: State, arrays: dict[str, Array]) -> None:
+        """Make `state`, an empty one, the network that header and arrays describe; the arrays are copied."""
+        state._setup(self.spec, self.spec.plan(), arrays["params"].astype(self.spec.dtype))
+        state._epoch = self.epoch
+        state.metadata = self.metadata
+        if self.optimizer is not None:
+            state._use(self.optimizer)
+            state._memory.slots[...] = arrays["slots"]
+            state._memory.t = self.t
+
+
+def read_header(data: bytes) -> Header:
+    """Return the header in `data`, or raise FormatError."""
+    import json
+
+    try:
+        fields = json.loads(data)
+    except (ValueError, RecursionError):
+        raise FormatError("its header is not JSON") from None
+    if not isinstance(fields, dict) or not isinstance(fields.get("version"), int):
+        raise FormatError("its header is not that of a cbp model")
+    if fields["version"] > VERSION:
+        raise FormatError(f"it has format version {fields['version']}; this cbp reads up to {VERSION}: update cbp")
+    if missing := _KEYS - fields.keys():
+        raise FormatError(f"its header lacks {', '.join(sorted(missing))}")
+    try:
+        return Header(fields)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise FormatError(f"its header describes no network: {error}") from None
+
+
+def pack(state: State) -> dict[str, Array]:
+    """Return the arrays of a network, "header" first; parameters and slots are views, not copies."""
+    import json
+
+    optimizer = state.optimizer
+    fields = {
+        "version": VERSION,
+        "cbp": _core.version(),
+        "network": state.get_config(),
+        "epoch": state.epoch,
+        "optimizer": None if optimizer is None else optimizer.get_config(),
+        "t": 0 if optimizer is None else state._memory.t,
+        "metadata": state.metadata,
+    }
+    try:
+        text = json.dumps(fields, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"metadata must be a dict of what JSON can hold: {error}") from None
+    if not isinstance(state.metadata, dict):
+        raise TypeError(f"metadata must be a dict, not {type(state.metadata).__name__}")
+    arrays = {"header": np.frombuffer(text.encode(), np.uint8), "params": state.params}
+    if optimizer is not None:
+        arrays["slots"] = state._memory.slots
+    return arrays
+
+
+def unpack(state: State, arrays: dict[str, Array]) -> None:
+    """Fill an empty `state` from what `pack` returned."""
+    read_header(arrays["header"].tobytes()).fill(state, arrays)

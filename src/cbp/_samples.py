@@ -1,0 +1,93 @@
+"""The rows that `fit` trains on and validates with: class weights, and the split between the two.
+
+Nothing here may depend on the machine: counts are integers, a quotient is rounded once, the split comes from the
+core's generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cbp import _core
+from cbp._arguments import real
+
+if TYPE_CHECKING:
+    from cbp._data import Reader
+    from cbp._typing import Array, ClassWeight, Labels
+
+SPLIT_STREAM = 2**63  # epochs count from 0 and never get here
+
+
+class Samples(NamedTuple):
+    """Inputs (n, n_0), targets (n, n_L) or labels (n,), weights (n,) or None: as the core reads them."""
+
+    X: Array
+    y: Array | Labels
+    weight: Array | None
+
+    def take(self, rows: Labels) -> Samples:
+        """Return the samples of some rows."""
+        return Samples(self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows])
+
+    def weighted(self, class_weight: ClassWeight | None, reader: Reader) -> Samples:
+        """Return the samples with each weight multiplied by that of its class."""
+        if class_weight is None:
+            return self
+        weight = class_weights(class_weight, _classes(self.y))
+        if self.weight is not None:
+            weight *= self.weight
+        return self._replace(weight=reader.weights(weight, len(weight), "class_weight"))
+
+
+def split(samples: Samples, validation: Any, reader: Reader, seed: int, finite: bool) -> tuple[Samples, Samples | None]:
+    """Return the samples for training, and those for validation or None."""
+    if validation is None:
+        return samples, None
+    if isinstance(validation, (tuple, list)):
+        if len(validation) not in (2, 3):
+            raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), not {len(validation)} things")
+        names = ("validation X", "validation y")
+        X, y, weight = (*validation, None)[:3]
+        return samples, Samples(*reader.batch(X, y, weight, finite, names))
+    return _split_off(samples, real(validation, "validation"), seed)
+
+
+def _split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
+    n = len(samples.X)
+    if not 0 < fraction < 1:
+        raise ValueError(f"validation must be between 0 and 1, or (X, y), not {fraction:g}")
+    if n < 2:
+        raise ValueError("validation needs at least 2 rows, one to train with and one to validate with")
+    count = min(max(round(fraction * n), 1), n - 1)
+    order = _core.permutation(seed, SPLIT_STREAM, n)
+    return samples.take(np.sort(order[count:])), samples.take(np.sort(order[:count]))
+
+
+def class_weights(wanted: ClassWeight, classes: Labels) -> Array:
+    """Return the weight of every sample by its class: of a dict, or n / (k * count) for "balanced"."""
+    counts = np.bincount(classes)
+    if isinstance(wanted, str) and wanted == "balanced":
+        n, present = len(classes), int(np.count_nonzero(counts))
+        table = np.array([n / (present * max(count, 1)) for count in counts.tolist()])
+    elif isinstance(wanted, Mapping):
+        table = np.ones(max([len(counts), *(key + 1 for key in wanted if isinstance(key, (int, np.integer)))]))
+        for key, weight in wanted.items():
+            if key not in range(len(counts)):
+                raise ValueError(f"class_weight has a weight for {key!r}, but the classes are 0 to {len(counts) - 1}")
+            table[key] = real(weight, f"class_weight[{key!r}]", low=0.0)
+    else:
+        raise TypeError(f"class_weight must be a dict or 'balanced', not {wanted!r}")
+    return table[classes]
+
+
+def _classes(y: Array | Labels) -> Labels:
+    """Return the class of every sample: a label, the 0 or 1 of a single output, or the place of the 1 in a row."""
+    if y.ndim == 1:
+        return y
+    if not ((y == 0) | (y == 1)).all() or (y.shape[1] > 1 and (np.count_nonzero(y, axis=1) != 1).any()):
+        raise ValueError("class_weight needs targets that name a class: labels, 0 and 1, or rows with a single 1")
+    found: Labels = y[:, 0].astype(np.int64) if y.shape[1] == 1 else np.argmax(y, axis=1)
+    return found

@@ -1,0 +1,150 @@
+"""What a network is, apart from its numbers: the arguments of `Network`, checked and made explicit.
+
+A Spec is immutable by convention, makes the core's plan, and goes to and from the dict that files keep.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cbp import _core, tables
+from cbp._arguments import whole
+from cbp.layers import MAX_UNITS, Dense
+from cbp.tables import Row
+
+if TYPE_CHECKING:
+    from cbp._typing import ActivationLike, Array, DTypeLike, LossLike
+
+DEFAULT_LOSS = "half_squared_error"
+DTYPES = ("float32", "float64")
+REDUCTIONS = ("mean", "sum")
+
+
+class Spec:
+    """The explicit description: see `Network` for what the arguments mean."""
+
+    def __init__(
+        self,
+        layers: Sequence[int | Dense],
+        activation: ActivationLike | Sequence[ActivationLike] = "sigmoid",
+        output: ActivationLike | Sequence[ActivationLike] | None = None,
+        loss: LossLike | None = None,
+        init: str | Row | None = None,
+        dtype: DTypeLike = "float32",
+        reduction: str = "mean",
+        seed: int | None = None,
+    ) -> None:
+        self.n_in, self.layers = _read_layers(layers, activation, activation if output is None else output)
+        self.loss = canonical_loss(self.layers[-1]) if loss is None else tables.losses.find(loss)
+        self.init = None if init is None else tables.initializers.find(init)
+        self.dtype = _read_dtype(dtype)
+        if reduction not in REDUCTIONS:
+            raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
+        self.reduction = reduction
+        self.seed = int.from_bytes(os.urandom(8)) >> 1 if seed is None else whole(seed, "seed", 0, 2**64 - 1)
+        self._check_rows()
+        self._check_loss()
+
+    @property
+    def n_out(self) -> int:
+        """Width of the output layer, n_L."""
+        return self.layers[-1].units
+
+    @property
+    def n_params(self) -> int:
+        """Number of parameters, known before there is a plan."""
+        widths = [self.n_in, *(layer.units for layer in self.layers)]
+        return sum((below + 1) * above for below, above in pairwise(widths))
+
+    @property
+    def outputs(self) -> Row | None:
+        """The activation of the output layer, None where its units differ."""
+        rows = self.layers[-1].rows
+        return rows[0] if len(rows) == 1 else None
+
+    def _check_rows(self) -> None:
+        for number, layer in enumerate(self.layers[:-1], 1):
+            for row in layer.rows:
+                if row.row_wise:
+                    raise ValueError(
+                        f"{row.name} works on a whole row and is allowed at the output only, "
+                        f"not in layer {number} of {len(self.layers)}"
+                    )
+
+    def _check_loss(self) -> None:
+        given = self.layers[-1]
+        if self.loss.head and (self.outputs is None or self.outputs.name != self.loss.partner):
+            raise ValueError(
+                f"the loss {self.loss.name} needs the output activation {self.loss.partner}; the output is {given}"
+            )
+
+    def plan(self, isa: str | None = None) -> _core.Plan:
+        """Make the core's plan; `isa` names the instruction set, None takes the best."""
+        layers = [layer.core() for layer in self.layers]
+        loss_arg = next(iter(self.loss.args.values()), 0.0)
+        return _core.Plan(self.dtype.name, self.n_in, layers, self.loss.name, loss_arg, self.reduction, isa)
+
+    def initial(self, plan: _core.Plan) -> Array:
+        """Return new initial parameters, as `init` and `seed` say; biases are zero."""
+        rules = [layer.rows[0].partner if self.init is None else self.init.name for layer in self.layers]
+        return plan.init(rules, self.seed)
+
+    def config(self) -> dict[str, Any]:
+        """Return the arguments of `Network` that make the same one, as JSON can keep them."""
+        return {
+            "layers": [self.n_in, *(layer.config() for layer in self.layers)],
+            "loss": self.loss.config(),
+            "init": None if self.init is None else self.init.config(),
+            "dtype": self.dtype.name,
+            "reduction": self.reduction,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Spec:
+        """Read what `config` returned."""
+        if not isinstance(config, Mapping) or not isinstance(config.get("layers"), Sequence):
+            raise TypeError("a configuration is a dict with 'layers', as get_config returns it")
+        layers = [Dense(**layer) if isinstance(layer, Mapping) else layer for layer in config["layers"]]
+        return cls(**{**config, "layers": layers})
+
+    def __str__(self) -> str:
+        widths = " > ".join([str(self.n_in), *map(str, self.layers)])
+        summed = ", sum" if self.reduction == "sum" else ""
+        return f"Network({widths}, {self.loss}{summed}, {self.dtype.name})"
+
+
+def canonical_loss(output: Dense) -> Row:
+    """Return the loss that belongs to an output layer: the one whose partner is the activation of its units."""
+    partners = {row.partner: row for row in tables.losses.values() if row.partner}
+    names = {row.name for row in output.rows}
+    found = partners.get(names.pop()) if len(names) == 1 else None
+    return found or tables.losses[DEFAULT_LOSS]
+
+
+def _read_layers(layers: Any, hidden: Any, output: Any) -> tuple[int, tuple[Dense, ...]]:
+    if isinstance(layers, (str, bytes)) or not isinstance(layers, (Sequence, np.ndarray)):
+        raise TypeError(f"layers must be a list like [64, 128, 10], not {layers!r}")
+    if len(layers) < 2:
+        raise ValueError("layers needs the number of inputs and at least one layer, like [64, 10]")
+    if isinstance(layers[0], Dense):
+        raise TypeError("layers must start with the number of inputs, like [64, Dense(10)]")
+    n_in = whole(layers[0], "the number of inputs", 1, MAX_UNITS)
+    dense = [layer if isinstance(layer, Dense) else Dense(layer) for layer in layers[1:]]
+    resolved = [layer.resolved(hidden) for layer in dense[:-1]] + [dense[-1].resolved(output)]
+    return n_in, tuple(resolved)
+
+
+def _read_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if dtype is None or found is None or found.name not in DTYPES:
+        raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
+    return np.dtype(found.name)

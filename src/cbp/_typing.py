@@ -1,0 +1,38 @@
+"""Names for types, used in annotations only: nothing imports this module at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from cbp.callbacks import Callback, FitState
+from cbp.optimizers import Optimizer
+from cbp.tables import Row
+
+Array = NDArray[Any]
+Labels = NDArray[np.int64]
+ActivationLike = str | Row | dict[str, Any]
+LossLike = str | Row | dict[str, Any]
+OptimizerLike = str | Optimizer | type[Optimizer]
+CallbackLike = Callback | type[Callback] | Callable[[FitState], object]
+ClassWeight = Mapping[int, float] | str
+Schedule = Callable[[int], float]
+Path = str | PathLike[str]
+
+__all__ = [
+    "ActivationLike",
+    "Array",
+    "ArrayLike",
+    "CallbackLike",
+    "ClassWeight",
+    "DTypeLike",
+    "Labels",
+    "LossLike",
+    "OptimizerLike",
+    "Path",
+    "Schedule",
+]

@@ -1,0 +1,101 @@
+"""The errors cbp raises beside ValueError and TypeError, and the sentences that several modules share."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+
+    from cbp import _core
+
+
+class FormatError(ValueError):
+    """A file is not a model that this version of cbp can read.
+
+    Examples
+    --------
+    >>> import cbp, tempfile, os
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "notes.npz")
+    ...     with open(path, "w") as file:
+    ...         _ = file.write("not a model")
+    ...     try:
+    ...         cbp.load(path)
+    ...     except cbp.FormatError as error:
+    ...         print(os.path.basename(str(error)))
+    notes.npz is not a model that cbp can read: it is no .npz file, or a truncated one
+    """
+
+
+class DivergenceError(ArithmeticError):
+    """A loss or a parameter left the finite range while training.
+
+    The update of the offending batch is not made, unless it was the update itself that overflowed.
+
+    Parameters
+    ----------
+    layer : int
+        First layer, 1 to L, that was not finite.
+    epoch, batch : int or None
+        Where `fit` was, both counted from 0 within that call; `batch` equals the number of batches when it was
+        the last update of the epoch that overflowed. None outside `fit`.
+    learning_rate : float or None
+        The learning rate in use, for the message only.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> net = cbp.Network([1, 1], output="identity", seed=0)
+    >>> try:
+    ...     net.fit([[1.0], [2.0]], [1e9, -1e9], optimizer=cbp.optimizers.SGD(1e6), batch_size=1)
+    ... except cbp.DivergenceError as error:
+    ...     print(error.layer)
+    1
+    """
+
+    layer: int
+    epoch: int | None
+    batch: int | None
+    learning_rate: float | None
+
+    def __init__(
+        self, layer: int, epoch: int | None = None, batch: int | None = None, learning_rate: float | None = None
+    ) -> None:
+        super().__init__(layer, epoch, batch, learning_rate)
+        self.layer, self.epoch, self.batch, self.learning_rate = layer, epoch, batch, learning_rate
+
+    def __str__(self) -> str:
+        where = "" if self.epoch is None else f" in epoch {self.epoch}, batch {self.batch} (counted from 0)"
+        rate = "" if self.learning_rate is None else f" than {self.learning_rate:g}"
+        return (
+            f"training diverged{where}: layer {self.layer} is no longer finite; "
+            f"use a smaller learning rate{rate}, or scale the inputs and targets"
+        )
+
+
+def diverged(report: _core.Diverged, epoch: int | None = None, learning_rate: float | None = None) -> DivergenceError:
+    """Return the public error for what the core reported; `epoch` is given inside `fit` only."""
+    batch = None if epoch is None else report.batch
+    return DivergenceError(report.layer, epoch, batch, learning_rate)
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> ValueError:
+    """Return the error for a name that is in no table: it lists the names and guesses what was meant."""
+    import difflib
+
+    names = list(known)
+    close = difflib.get_close_matches(str(name).lower(), names, n=1)
+    hint = f", did you mean {close[0]!r}?" if close else ";"
+    return ValueError(f"no {what} is called {name!r}{hint} there are: {', '.join(names)}")
+
+
+def optional(module: str, purpose: str, extra: str) -> ModuleType:
+    """Import a package that cbp can do without, or say how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise ImportError(f'{purpose} needs {package}: pip install "cbpnet[{extra}]"', name=package) from error

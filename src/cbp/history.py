@@ -1,0 +1,74 @@
+"""The record of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class History(Mapping[str, list[float]]):
+    """What `fit` returns: for every figure a list with one entry per epoch, as an item or as an attribute.
+
+    The figures are loss, learning_rate and seconds; with validation also val_loss, and val_accuracy where the loss
+    is a cross-entropy. `loss` is the mean over the samples of an epoch, each taken by the weights before the update
+    that its batch made.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> history = cbp.Network([1, 1], output="identity", seed=0).fit([[0.0], [1.0]], [1.0, 3.0], epochs=3)
+    >>> len(history.loss), history["loss"] == history.loss, list(history)
+    (3, True, ['loss', 'learning_rate', 'seconds'])
+    """
+
+    def __init__(self) -> None:
+        self._figures: dict[str, list[float]] = {}
+
+    def append(self, logs: Mapping[str, float]) -> None:
+        """Add the figures of one epoch."""
+        for name, value in logs.items():
+            self._figures.setdefault(name, []).append(value)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were recorded."""
+        return max(map(len, self._figures.values()), default=0)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the learning curve: see `cbp.plot.learning_curve`.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; default: new axes.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        """
+        from cbp.plot import learning_curve
+
+        return learning_curve(self, ax)
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._figures[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._figures)
+
+    def __len__(self) -> int:
+        return len(self._figures)
+
+    def __getattr__(self, name: str) -> list[float]:
+        if name.startswith("_") or name not in self._figures:
+            raise AttributeError(f"no figure {name!r}; there are: {', '.join(self.__dict__.get('_figures', ()))}")
+        return self._figures[name]
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in self._figures.items())
+        return f"History({self.epochs} epochs{': ' + last if last else ''})"

@@ -1,0 +1,156 @@
+"""Saving and loading, by the ending of the file's name. One module a format.
+
+A format is a module with ``save(net, file)`` and ``load(file, cls)`` on open binary files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Any
+
+from cbp.errors import FormatError
+from cbp.network import Network
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from cbp._typing import Path
+
+FORMATS = {".npz": "cbp.io.npz"}
+
+
+def save(net: Network, path: Path) -> None:
+    """Write a network to a file: configuration, parameters, optimiser and its state, epoch counter, metadata.
+
+    Training that goes on after loading gives the same bits as training that never stopped. The file is complete or
+    not there: it is written beside its place and then moved, so a crash leaves the old file or the new one.
+
+    Parameters
+    ----------
+    net : Network
+        What to save.
+    path : str or path-like
+        A name that ends in .npz. An existing file is replaced.
+
+    Raises
+    ------
+    ValueError
+        The ending is not that of a known format.
+    TypeError
+        `net.metadata` holds something that JSON cannot.
+    OSError
+        The file cannot be written.
+
+    Examples
+    --------
+    >>> import cbp, os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cbp.io.save(cbp.Network([2, 3, 1]), os.path.join(folder, "model.npz"))
+    ...     os.listdir(folder)
+    ['model.npz']
+    """
+    module = _module(path)
+    with replacing(path) as file:
+        module.save(net, file)
+
+
+def load(path: Path) -> Network:
+    """Read a network from a file.
+
+    Nothing in the file is executed, and nothing is allocated that the file is too small for.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file that `Network.save` wrote.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    FormatError
+        The file is no model, is damaged, or is of a newer version.
+    ValueError
+        The ending is not that of a known format.
+    OSError
+        The file cannot be read.
+
+    Examples
+    --------
+    >>> import cbp, os, tempfile
+    >>> net = cbp.Network([2, 3, 1])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.save(os.path.join(folder, "model.npz"))
+    ...     cbp.load(os.path.join(folder, "model.npz")) == net
+    True
+    """
+    module = _module(path)
+    with open(path, "rb") as file:
+        try:
+            net: Network = module.load(file, Network)
+        except FormatError as error:
+            raise FormatError(f"{os.fspath(path)} is not a model that cbp can read: {error}") from None
+    return net
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file beside `path` for writing; it takes its place when the block ends without an error.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A link is followed; the permissions of an existing file are kept.
+
+    Raises
+    ------
+    OSError
+        Named after `path`, whatever part of the work it was that failed.
+    """
+    import shutil
+
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        _remove(temporary)
+        raise type(error)(error.errno, error.strerror or str(error), os.fspath(path)) from None
+    except BaseException:
+        _remove(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.remove(path)
+
+
+def _sync_folder(folder: str) -> None:
+    """Make the new name survive a power cut, where folders can be opened (not on Windows)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _module(path: Any) -> ModuleType:
+    ending = os.path.splitext(os.fspath(path))[1]
+    if ending not in FORMATS:
+        raise ValueError(f"a model file ends in {' or '.join(FORMATS)}, not {ending or 'nothing'}: {os.fspath(path)}")
+    return importlib.import_module(FORMATS[ending])

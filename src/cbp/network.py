@@ -1,0 +1,188 @@
+"""The public face: `Network`. The steps of the textbook come from textbook.py, `fit` from training.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cbp._data import check_out
+from cbp._spec import Spec
+from cbp.layers import Dense, Layer
+from cbp.textbook import Textbook
+from cbp.training import Trainer
+
+if TYPE_CHECKING:
+    from cbp._typing import ActivationLike, Array, ArrayLike, DTypeLike, LossLike, Path
+    from cbp.tables import Row
+
+__all__ = ["Dense", "Layer", "Network"]
+
+
+class Network(Textbook, Trainer):
+    """A fully connected neural network.
+
+    Parameters
+    ----------
+    layers : list
+        First the number of inputs, then for every layer its number of units or a `Dense`.
+    activation : str or row of `cbp.activations`, default "sigmoid"
+        For the layers given by their number, except the last.
+    output : str or row of `cbp.activations`, optional
+        For a last layer given by its number. Default: `activation`.
+    loss : str or row of `cbp.losses`, optional
+        Default: the one that belongs to the output, that is half_squared_error for identity, binary_cross_entropy
+        for sigmoid, categorical_cross_entropy for softmax, and half_squared_error for all others.
+    init : str or row of `cbp.initializers`, optional
+        How the weights start; biases start at zero. Default: for every layer the one that its activation's row names.
+    dtype : "float32" or "float64", default "float32"
+        Type of parameters and outputs; data are converted to it.
+    reduction : "mean" or "sum", default "mean"
+        The objective J: the weighted mean of the samples' costs, or their weighted sum.
+    seed : int, optional
+        From 0 to 2**64 - 1. Decides the weights and every shuffle. Default: drawn anew, and kept in `seed`.
+
+    Raises
+    ------
+    ValueError
+        A name is unknown, or widths, activations and loss do not fit together.
+    TypeError
+        An argument is of no use at all.
+    MemoryError
+        The network is too large.
+
+    Notes
+    -----
+    With layers 0 to L, n_l units in layer l, and a batch X of m rows: A^0 = X, Z^l = b^l + A^(l-1) W^l,
+    A^l = g_l(Z^l). The letters are those of the documentation's page on back-propagation.
+
+    Predicting may be done from any number of threads at once; training by one at a time.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> net = cbp.Network([64, 128, 10], activation="relu", output="softmax", seed=0)
+    >>> print(net)
+    Network(64 > 128 relu > 10 softmax, categorical_cross_entropy, float32): 9,610 parameters
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[int | Dense],
+        *,
+        activation: ActivationLike | Sequence[ActivationLike] = "sigmoid",
+        output: ActivationLike | Sequence[ActivationLike] | None = None,
+        loss: LossLike | None = None,
+        init: str | Row | None = None,
+        dtype: DTypeLike = "float32",
+        reduction: str = "mean",
+        seed: int | None = None,
+    ) -> None:
+        spec = Spec(layers, activation, output, loss, init, dtype, reduction, seed)
+        plan = spec.plan()
+        self._setup(spec, plan, spec.initial(plan))
+
+    def predict(self, X: ArrayLike, out: Array | None = None, *, check_finite: bool = True) -> Array:
+        """Return the outputs for `X`.
+
+        Parameters
+        ----------
+        X : array_like, shape (m, n_0) or (n_0,)
+            Rows, or a single one. m = 0 is fine.
+        out : ndarray, shape (m, n_L) or (n_L,), optional
+            Where to put them: of the network's dtype, C-contiguous, writable.
+        check_finite : bool, default True
+            Refuse NaN and infinity.
+
+        Returns
+        -------
+        ndarray, shape (m, n_L) or (n_L,)
+            `out` if it was given, else a new array of the network's dtype.
+
+        Raises
+        ------
+        ValueError, TypeError
+            `X` or `out` does not fit.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([2, 1], seed=0)
+        >>> net.params[:] = 0
+        >>> net.predict([[1, 2], [3, 4], [5, 6]])
+        array([[0.5],
+               [0.5],
+               [0.5]], dtype=float32)
+        >>> net.predict([1, 2])
+        array([0.5], dtype=float32)
+        """
+        X, single = self._reader.inputs(X, check_finite)
+        shape = self._plan.widths[-1:] if single else (len(X), self._plan.widths[-1])
+        if out is None:
+            out = np.empty(shape, self._spec.dtype)
+        else:
+            X = check_out(out, shape, X)
+        self._plan.predict(self._params, X, out.reshape(1, -1) if single else out)
+        return out
+
+    def loss(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, check_finite: bool = True
+    ) -> float:
+        """Return the objective J of the samples; nothing is changed.
+
+        Parameters
+        ----------
+        X, y, sample_weight, check_finite
+            As for `fit`; one sample may be given as (n_0,) and (n_L,), or a number.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            The data do not fit the network.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([2, 1], output="identity", seed=0)
+        >>> net.params[:] = 0
+        >>> net.loss([[1, 2], [3, 4]], [2, 4])
+        5.0
+        """
+        data = self._reader.batch(X, y, sample_weight, check_finite)
+        return self._plan.evaluate(self._params, *data)
+
+    def save(self, path: Path) -> None:
+        """Write the network to a file: see `cbp.io.save`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A name that ends in .npz.
+
+        Raises
+        ------
+        ValueError
+            The ending is not that of a known format.
+        TypeError
+            `metadata` holds something that JSON cannot.
+        OSError
+            The file cannot be written; one that was there before is untouched.
+
+        Examples
+        --------
+        >>> import cbp, os, tempfile
+        >>> net = cbp.Network([2, 3, 1], seed=0)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "model.npz")
+        ...     net.save(path)
+        ...     cbp.load(path) == net
+        True
+        """
+        from cbp import io
+
+        io.save(self, path)

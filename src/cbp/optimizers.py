@@ -1,0 +1,244 @@
+"""The optimisers: SGD and one class for every other row of the core's table (Adam, ...).
+
+An optimiser says how a step is made; the state of it (momentum and the like) lives with the network that is
+trained. The classes are generated from the rows, with names, defaults and signatures: see `cbp.optimizers.__all__`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cbp import tables
+from cbp._arguments import real
+from cbp.errors import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cbp._typing import OptimizerLike
+    from cbp.network import Network
+
+    def __getattr__(name: str) -> type[Optimizer]: ...
+
+
+_FRACTIONS = ("momentum", "beta1", "beta2")
+
+
+class Optimizer:
+    """Base of all optimisers; its subclasses differ in their attributes only.
+
+    Two of them are equal if they are of one class and have equal attributes. The attributes cannot be changed,
+    but for `learning_rate`.
+    """
+
+    fields: ClassVar[dict[str, float]]
+    __signature__: ClassVar[inspect.Signature]
+    learning_rate: float
+
+    def __init_subclass__(cls, fields: dict[str, float] | None = None) -> None:
+        if fields is not None:
+            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            cls.fields = fields
+            cls.__signature__ = inspect.Signature(
+                [inspect.Parameter(name, kind, default=default) for name, default in fields.items()]
+            )
+
+    def __init__(self, *args: float, **named: float) -> None:
+        try:
+            bound = self.__signature__.bind(*args, **named)
+        except TypeError as error:
+            raise TypeError(f"{type(self).__name__}: {error}; it takes {', '.join(self.fields)}") from None
+        bound.apply_defaults()
+        for name, value in bound.arguments.items():
+            setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: float) -> None:
+        if name not in self.fields:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; it has {', '.join(self.fields)}")
+        if name in self.__dict__ and name != "learning_rate":
+            raise AttributeError(f"{name} of an optimiser cannot be changed; make a new one")
+        self.__dict__[name] = self._checked(name, value)
+
+    def _checked(self, name: str, value: Any) -> float:
+        if isinstance(self.fields[name], bool):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, not {value!r}")
+            return value
+        return real(value, name, low=0.0, below=1.0 if name in _FRACTIONS else None)
+
+    @property
+    def row(self) -> str:
+        """Name of the row of the core's table that makes the step."""
+        raise NotImplementedError
+
+    @property
+    def args(self) -> tuple[float, ...]:
+        """Arguments of that row, in its order."""
+        return tuple(getattr(self, name) for name in tables.optimizers[self.row].args)
+
+    def step(self, net: Network) -> None:
+        """Make one update of the network's parameters from its gradient, `net.grad`.
+
+        The first step with an optimiser that the network does not use yet starts it anew.
+
+        Parameters
+        ----------
+        net : Network
+            What to update. `net.gradient` or `net.backward` come before.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([2, 3, 1], seed=0)
+        >>> optimizer = cbp.optimizers.Adam(learning_rate=0.01)
+        >>> for _ in range(3):
+        ...     loss = net.gradient([[0, 1], [1, 1]], [1, 0])
+        ...     optimizer.step(net)
+        """
+        net._use(self)
+        net._memory.update(self.learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the name and the attributes, as JSON can keep them; `get` makes the same optimiser from it."""
+        return {"name": type(self).__name__, **self.__dict__}
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return get, (self.get_config(),)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+
+
+class SGD(
+    Optimizer,
+    fields={"learning_rate": tables.optimizers["sgd"].learning_rate, "momentum": 0.0, "nesterov": False},
+):
+    """Stochastic gradient descent, with momentum if wanted.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+        Step length.
+    momentum : float, default 0
+        Share of the last step that is made again, from 0 to less than 1 (Polyak, 1964).
+    nesterov : bool, default False
+        Look ahead by the momentum (Sutskever, Martens, Dahl and Hinton, ICML 2013). It needs a momentum.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> cbp.optimizers.SGD(0.1, momentum=0.9)
+    SGD(learning_rate=0.1, momentum=0.9, nesterov=False)
+    >>> cbp.optimizers.SGD(0.1) == cbp.optimizers.SGD(0.1, nesterov=True, momentum=0.9)
+    False
+    """
+
+    momentum: float
+    nesterov: bool
+
+    def __init__(self, *args: float, **named: float) -> None:
+        super().__init__(*args, **named)
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov=True needs a momentum greater than 0")
+
+    @property
+    def row(self) -> str:
+        """Name of the row of the core's table that makes the step."""
+        if not self.momentum:
+            return "sgd"
+        return "nesterov" if self.nesterov else "momentum"
+
+
+_DOCUMENTATION = """{title} ({source}).
+
+Parameters
+----------
+{parameters}
+
+Notes
+-----
+With the gradient g, the parameters w, and t = 1, 2, ...::
+
+    {formula}
+
+Examples
+--------
+>>> import cbp
+>>> cbp.optimizers.{title}()
+{example}
+"""
+
+
+def _from_row(row: tables.Row) -> type[Optimizer]:
+    """Return the class of a row: attributes and defaults are the row's."""
+    title = row.name.title().replace("_", "")
+    fields = {"learning_rate": row.learning_rate, **row.args}
+    document = _DOCUMENTATION.format(
+        title=title,
+        source=row.source,
+        parameters="\n".join(f"{name} : float, default {value:g}" for name, value in fields.items()),
+        formula=row.formula.replace("; ", "\n    "),
+        example=f"{title}({', '.join(f'{name}={value!r}' for name, value in fields.items())})",
+    )
+    body = {"__doc__": document, "__module__": __name__, "row": row.name}
+    return types.new_class(title, (Optimizer,), {"fields": fields}, lambda namespace: namespace.update(body))
+
+
+# By name as in the table: what makes the optimiser. The three rows of gradient descent are one class.
+_GRADIENT_DESCENT: dict[str, Callable[[], Optimizer]] = {
+    "sgd": SGD,
+    "momentum": lambda: SGD(momentum=tables.optimizers["momentum"].args["momentum"]),
+    "nesterov": lambda: SGD(momentum=tables.optimizers["nesterov"].args["momentum"], nesterov=True),
+}
+_GENERATED = {row.name: _from_row(row) for row in tables.optimizers.values() if row.name not in _GRADIENT_DESCENT}
+_MAKERS: dict[str, Callable[[], Optimizer]] = {**_GRADIENT_DESCENT, **_GENERATED}
+_CLASSES: dict[str, type[Optimizer]] = {"SGD": SGD, **{cls.__name__: cls for cls in _GENERATED.values()}}
+
+globals().update(_CLASSES)
+__all__ = ["Optimizer", "get", *_CLASSES]
+
+
+def get(wanted: OptimizerLike | dict[str, Any]) -> Optimizer:
+    """Return an optimiser: the object itself, one of a class, of a name (with the defaults), or of a configuration.
+
+    Parameters
+    ----------
+    wanted : Optimizer, class, str or dict
+        A name is one of the table's: sgd, momentum, nesterov, adam ...; a dict is what `get_config` returns.
+
+    Raises
+    ------
+    ValueError
+        Unknown name.
+    TypeError
+        Something else.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> cbp.optimizers.get("momentum")
+    SGD(learning_rate=0.01, momentum=0.9, nesterov=False)
+    """
+    if isinstance(wanted, Optimizer):
+        return wanted
+    if isinstance(wanted, type) and issubclass(wanted, Optimizer) and wanted is not Optimizer:
+        return wanted()
+    if isinstance(wanted, str):
+        if wanted not in _MAKERS:
+            raise unknown("optimiser", wanted, _MAKERS)
+        return _MAKERS[wanted]()
+    if isinstance(wanted, dict) and wanted.get("name") in _CLASSES:
+        return _CLASSES[wanted["name"]](**{name: value for name, value in wanted.items() if name != "name"})
+    raise TypeError(f"optimizer must be a name or one of cbp.optimizers, not {wanted!r}")
+
+
+def n_slots(optimizer: Optimizer) -> int:
+    """Return how many vectors of state, each as long as the parameters, an optimiser keeps."""
+    return tables.optimizers[optimizer.row].n_slots

@@ -1,0 +1,64 @@
+"""Pictures. matplotlib is imported when one is drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cbp.errors import optional
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_LABELS = {"loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
+
+
+def learning_curve(history: Mapping[str, Sequence[float]], ax: Any = None) -> Any:
+    """Draw losses against epochs, and the validation accuracy on an axis of its own.
+
+    Parameters
+    ----------
+    history : History, or mapping of name to numbers
+        What `Network.fit` returned.
+    ax : matplotlib Axes, optional
+        Where to draw; default: a new figure of pyplot.
+
+    Returns
+    -------
+    matplotlib Axes
+        The axes with the losses; `ax.figure.savefig("curve.png")` keeps the picture.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> from cbp.plot import learning_curve
+    >>> ax = learning_curve({"loss": [0.7, 0.5, 0.4]})  # doctest: +SKIP
+    >>> ax.figure.savefig("curve.png")  # doctest: +SKIP
+    """
+    if ax is None:
+        _, ax = optional("matplotlib.pyplot", "a picture", "plot").subplots(layout="constrained")
+    for name in ("loss", "val_loss"):
+        if name in history:
+            ax.plot(_epochs(history[name]), history[name], label=_LABELS[name])
+    ax.set(xlabel="epoch", ylabel="loss")
+    if all(value > 0 for name in ("loss", "val_loss") for value in history.get(name, ())):
+        ax.set_yscale("log")
+    if "val_accuracy" in history:
+        _add_accuracy(ax, history["val_accuracy"])
+    ax.legend(loc="best")
+    return ax
+
+
+def _add_accuracy(ax: Any, values: Sequence[float]) -> None:
+    other = ax.twinx()
+    other.plot(_epochs(values), values, color="tab:green", label=_LABELS["val_accuracy"])
+    other.set_ylabel(_LABELS["val_accuracy"])
+    other.legend(loc="center right")
+
+
+def _epochs(values: Sequence[float]) -> range:
+    return range(1, len(values) + 1)

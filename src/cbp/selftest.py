@@ -1,0 +1,117 @@
+"""Does this build compute correctly on this machine? Gradients of everything, instruction sets compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cbp import _core, optimizers, tables
+from cbp._spec import DTYPES, Spec
+from cbp.gradcheck import gradcheck
+from cbp.layers import Dense
+from cbp.network import Network
+
+if TYPE_CHECKING:
+    from cbp._typing import Array
+    from cbp.tables import Row
+
+ROWS, INPUTS, UNITS, OUTPUTS = 7, 5, 6, 3
+EPOCHS, BATCH = 20, 3
+
+
+class SelfTest:
+    """What `selftest` found; print it to read it.
+
+    Attributes
+    ----------
+    lines : tuple of (str, bool)
+        Every check and whether it passed.
+    ok : bool
+        Whether all of them did.
+    """
+
+    def __init__(self, lines: tuple[tuple[str, bool], ...]) -> None:
+        self.lines = lines
+        self.ok = all(passed for _, passed in lines)
+
+    def __repr__(self) -> str:
+        failed = [_show(line) for line in self.lines if not line[1]]
+        verdict = "all passed" if self.ok else f"{len(failed)} FAILED"
+        return "\n".join([*failed, f"cbp {_core.version()} on {_core.isa()}: {len(self.lines)} checks, {verdict}"])
+
+
+def selftest(verbose: bool = False) -> SelfTest:
+    """Check gradients of every activation with every loss it goes with, and that all instruction sets agree.
+
+    Parameters
+    ----------
+    verbose : bool, default False
+        Print every check as it is made.
+
+    Returns
+    -------
+    SelfTest
+        With `ok`; its text lists what failed.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> cbp.selftest().ok
+    True
+    """
+    lines = []
+    for line in _checks():
+        lines.append(line)
+        if verbose:
+            print(_show(line))
+    return SelfTest(tuple(lines))
+
+
+def _checks() -> Iterator[tuple[str, bool]]:
+    for dtype in DTYPES:
+        for layers, loss in combinations():
+            net = Network([INPUTS, *layers], loss=loss, dtype=dtype, seed=1)
+            X, y = samples(OUTPUTS)
+            yield f"gradient, {net}", gradcheck(net, X, y).ok
+        reference = _trained(dtype, "scalar")
+        for isa in _core.isas():
+            yield f"{isa} gives the bits of scalar, {dtype}", _trained(dtype, isa) == reference
+
+
+def combinations() -> Iterator[tuple[list[Dense], Row]]:
+    """Yield hidden and output layer for every activation, at each place that it is allowed, with every loss."""
+    hidden = [row for row in tables.activations.values() if not row.row_wise]
+    for loss in tables.losses.values():
+        for output in tables.activations.values():
+            if loss.head and output.name != loss.partner:
+                continue
+            for row in hidden if output.name == loss.partner else [output if not output.row_wise else hidden[0]]:
+                yield [Dense(UNITS, row), Dense(OUTPUTS, output)], loss
+
+
+def samples(classes: int) -> tuple[Array, Array]:
+    """Return inputs in (-1, 1) and rows with a 1 for one of the classes: arithmetic that is exact everywhere."""
+    count = np.arange(ROWS * INPUTS).reshape(ROWS, INPUTS)
+    X = (count * 37 % 101 - 50) / 64
+    return X, np.eye(classes)[np.arange(ROWS) % classes]
+
+
+def _trained(dtype: str, isa: str) -> bytes:
+    """Return the parameters after a short training with this instruction set."""
+    hidden = [row for row in tables.activations.values() if not row.row_wise]
+    per_unit = Dense(len(hidden), hidden)
+    spec = Spec([INPUTS, Dense(13, "tanh"), per_unit, Dense(OUTPUTS, "softmax")], dtype=dtype, seed=1)
+    plan = spec.plan(isa)
+    memory = _core.Memory(plan, spec.initial(plan))
+    optimizer = optimizers.get("adam")
+    memory.set_optimizer(optimizer.row, optimizer.args)
+    X, y = (np.ascontiguousarray(array, dtype) for array in samples(OUTPUTS))
+    for epoch in range(EPOCHS):
+        memory.epoch(X, y, None, _core.permutation(1, epoch, ROWS), BATCH, optimizer.learning_rate)
+    return bytes(memory.theta.tobytes())
+
+
+def _show(line: tuple[str, Any]) -> str:
+    return f"{'ok    ' if line[1] else 'FAILED'} {line[0]}"
