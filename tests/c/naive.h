@@ -1,0 +1,70 @@
+/* naive.h - the textbook's arithmetic in either precision, one text: a number is a double that holds a value of the
+ * precision, every operation rounds once to it. What the kernels must equal on bytes is written with these.
+ */
+#ifndef NAIVE_H
+#define NAIVE_H
+
+#include "harness.h"
+
+#include "kern.h"
+
+#include <math.h>
+
+static const char *const DTYPE_NAME[CBP_N_DTYPE] = {"float32", "float64"};
+
+HELPER size_t size_of(cbp_dtype dtype) { return dtype == CBP_FLOAT32 ? sizeof(float) : sizeof(double); }
+HELPER double to(cbp_dtype dtype, double x) { return dtype == CBP_FLOAT32 ? (double)(float)x : x; }
+HELPER double get(cbp_dtype dtype, const void *x, int64_t i) {
+    return dtype == CBP_FLOAT32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+}
+HELPER void put(cbp_dtype dtype, void *x, int64_t i, double value) {
+    if (dtype == CBP_FLOAT32)
+        ((float *)x)[i] = (float)value;
+    else
+        ((double *)x)[i] = value;
+}
+HELPER double fma_(cbp_dtype dtype, double a, double b, double c) {
+    return dtype == CBP_FLOAT32 ? (double)fmaf((float)a, (float)b, (float)c) : fma(a, b, c);
+}
+/* one operation on doubles that hold floats, rounded again to float, is the operation on floats (Figueroa, 1995) */
+HELPER double mul_(cbp_dtype dtype, double a, double b) { return to(dtype, a * b); }
+HELPER double add_(cbp_dtype dtype, double a, double b) { return to(dtype, a + b); }
+HELPER double sub_(cbp_dtype dtype, double a, double b) { return to(dtype, a - b); }
+HELPER double div_(cbp_dtype dtype, double a, double b) { return to(dtype, a / b); }
+HELPER double sqrt_(cbp_dtype dtype, double a) { return to(dtype, sqrt(a)); }
+
+HELPER void *reals(cbp_dtype dtype, int64_t n) { return block((size_t)n * size_of(dtype)); }
+HELPER void *zeros(cbp_dtype dtype, int64_t n) { return memset(reals(dtype, n), 0, (size_t)n * size_of(dtype)); }
+HELPER void *random_reals(cbp_dtype dtype, int64_t n, double low, double high) {
+    void *x = reals(dtype, n);
+    for (int64_t i = 0; i < n; i++) put(dtype, x, i, uniform(low, high));
+    return x;
+}
+HELPER void *copy_of(cbp_dtype dtype, int64_t n, const void *x) {
+    return memcpy(reals(dtype, n), x, (size_t)n * size_of(dtype));
+}
+
+/* C (m, n) := init + A B in the order of p; strides as in cbp_kern.product */
+HELPER void naive_product(cbp_dtype dtype, int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_col,
+                          const void *b, int64_t ldb, const void *init, void *c, int64_t ldc) {
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double sum = init ? get(dtype, init, j) : 0;
+            for (int64_t p = 0; p < k; p++)
+                sum = fma_(dtype, get(dtype, a, i * a_row + p * a_col), get(dtype, b, p * ldb + j), sum);
+            put(dtype, c, i * ldc + j, sum);
+        }
+}
+
+/* the i-th of the kernel tables of this CPU, one per instruction set and precision; NULL after the last */
+HELPER const cbp_kern *kern_at(int i, cbp_dtype *dtype) {
+    const char *isa = cbp_isa_at(i / CBP_N_DTYPE);
+    if (!isa) return NULL;
+    *dtype = (cbp_dtype)(i % CBP_N_DTYPE);
+    const cbp_kern *k = cbp_kern_for(isa, *dtype);
+    CHECK(k != NULL);
+    NOTE("%s %s", isa, DTYPE_NAME[*dtype]);
+    return k;
+}
+
+#endif

@@ -1,0 +1,124 @@
+/* exp, log and what is made of them: sampled against libm in long double, with the bounds the documentation states. */
+#include "naive.h"
+
+#include <float.h>
+
+typedef long double (*exact_fn)(long double);
+
+static long double exact_sigmoid(long double z) { return 1 / (1 + expl(-z)); }
+
+/* Where `long double` is no longer than double, libm's own half unit is allowed for */
+static double reference_error(cbp_dtype dtype) { return dtype == CBP_FLOAT64 && LDBL_MANT_DIG <= 53 ? 1.0 : 0.0; }
+
+/* |got - want| in units of the last place that the precision has at want */
+static double ulps(cbp_dtype dtype, double got, long double want) {
+    const int digits = dtype == CBP_FLOAT32 ? FLT_MANT_DIG : DBL_MANT_DIG;
+    const int lowest = dtype == CBP_FLOAT32 ? FLT_MIN_EXP : DBL_MIN_EXP;
+    int exponent;
+    frexpl(want, &exponent);
+    if (exponent < lowest) exponent = lowest;
+    return (double)(fabsl((long double)got - want) / ldexpl(1, exponent - digits));
+}
+
+enum { SAMPLES = 20011 };
+
+typedef void (*apply_fn)(const cbp_kern *k, int which, int64_t n, const void *x, void *out);
+
+static void apply_math(const cbp_kern *k, int which, int64_t n, const void *x, void *out) { k->math[which](n, x, out); }
+static void apply_act(const cbp_kern *k, int which, int64_t n, const void *x, void *out) {
+    memcpy(out, x, (size_t)n * (k == cbp_kern_for(k->isa, CBP_FLOAT32) ? sizeof(float) : sizeof(double)));
+    k->act[which](1, n, n, 0, out, NULL);
+}
+
+/* Largest error of f over samples of [low, high], spaced evenly (or, `even` false, in the logarithm) */
+static void accurate(apply_fn apply, int which, exact_fn exact, double low, double high, int even, double bound) {
+    const cbp_kern *k;
+    cbp_dtype dtype;
+    for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++, release_blocks()) {
+        void *x = reals(dtype, SAMPLES), *y = reals(dtype, SAMPLES);
+        for (int64_t s = 0; s < SAMPLES; s++)
+            put(dtype, x, s, even ? uniform(low, high) : exp(uniform(log(low), log(high))));
+        apply(k, which, SAMPLES, x, y);
+        for (int64_t s = 0; s < SAMPLES; s++) {
+            const double error = ulps(dtype, get(dtype, y, s), exact((long double)get(dtype, x, s)));
+            CHECKF(error <= bound + reference_error(dtype), "f(%a) = %a is %g units off", get(dtype, x, s),
+                   get(dtype, y, s), error);
+        }
+    }
+}
+
+CASE(exp_is_within_1_5_units) {
+    accurate(apply_math, CBP_EXP, expl, -103, 88.7, 1, 1.5);
+    accurate(apply_math, CBP_EXP, expl, -1, 1, 1, 1.5);
+    accurate(apply_math, CBP_EXP, expl, 1e-12, 1, 0, 1.5);
+}
+CASE(log_is_within_2_5_units) {
+    accurate(apply_math, CBP_LOG, logl, 1e-44, 3e38, 0, 2.5);
+    accurate(apply_math, CBP_LOG, logl, 0.4, 2.5, 1, 2.5);
+    accurate(apply_math, CBP_LOG, logl, 0.99, 1.01, 1, 2.5);
+}
+CASE(log1p_is_within_2_5_units) {
+    accurate(apply_math, CBP_LOG1P, log1pl, 0, 1, 1, 2.5);
+    accurate(apply_math, CBP_LOG1P, log1pl, 1e-30, 1, 0, 2.5);
+}
+CASE(sigmoid_is_within_2_5_units) {
+    accurate(apply_act, CBP_ACT_sigmoid, exact_sigmoid, -87, 40, 1, 2.5);
+    accurate(apply_act, CBP_ACT_sigmoid, exact_sigmoid, -2, 2, 1, 2.5);
+}
+CASE(tanh_is_within_2_5_units) {
+    accurate(apply_act, CBP_ACT_tanh, tanhl, -20, 20, 1, 2.5);
+    accurate(apply_act, CBP_ACT_tanh, tanhl, -1, 1, 1, 2.5);
+    accurate(apply_act, CBP_ACT_tanh, tanhl, 1e-30, 1, 0, 2.5);
+}
+CASE(double_reaches_its_whole_range) {
+    const cbp_kern *k;
+    cbp_dtype dtype;
+    for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++, release_blocks()) {
+        if (dtype != CBP_FLOAT64) continue;
+        enum { n = 4001 };
+        double *x = random_reals(dtype, n, -745, 709.7), *y = reals(dtype, n);
+        k->math[CBP_EXP](n, x, y);
+        for (int s = 0; s < n; s++)
+            CHECKF(ulps(dtype, y[s], expl(x[s])) <= 1.5 + reference_error(dtype), "exp(%a)", x[s]);
+        for (int s = 0; s < n; s++) x[s] = exp(x[s]);
+        k->math[CBP_LOG](n, x, y);
+        for (int s = 0; s < n; s++)
+            CHECKF(ulps(dtype, y[s], logl(x[s])) <= 2.5 + reference_error(dtype), "log(%a)", x[s]);
+    }
+}
+
+static void equals(apply_fn apply, int which, int n, const double *x, const double *want) {
+    const cbp_kern *k;
+    cbp_dtype dtype;
+    for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++, release_blocks()) {
+        void *xs = reals(dtype, n), *got = reals(dtype, n);
+        for (int e = 0; e < n; e++) put(dtype, xs, e, x[e]);
+        apply(k, which, n, xs, got);
+        for (int e = 0; e < n; e++) {
+            const double g = get(dtype, got, e);
+            CHECKF(isnan(want[e]) ? isnan(g) : g == want[e] && signbit(g) == signbit(want[e]), "f(%g) = %g, not %g",
+                   x[e], g, want[e]);
+        }
+    }
+}
+
+CASE(ends_and_special_values_of_exp) {
+    static const double x[] = {0, -0.0, INFINITY, -INFINITY, NAN, 1e30, -1e30, 710};
+    static const double want[] = {1, 1, INFINITY, 0, NAN, INFINITY, 0, INFINITY};
+    equals(apply_math, CBP_EXP, 8, x, want);
+}
+CASE(ends_and_special_values_of_log) {
+    static const double x[] = {1, 0, -0.0, INFINITY, -INFINITY, -1, NAN};
+    static const double want[] = {0, -INFINITY, -INFINITY, INFINITY, NAN, NAN, NAN};
+    equals(apply_math, CBP_LOG, 7, x, want);
+}
+CASE(ends_and_special_values_of_sigmoid) {
+    static const double x[] = {0, INFINITY, -INFINITY, 1e38, -1e38, NAN};
+    static const double want[] = {0.5, 1, 0, 1, 0, NAN};
+    equals(apply_act, CBP_ACT_sigmoid, 6, x, want);
+}
+CASE(ends_and_special_values_of_tanh) {
+    static const double x[] = {0, -0.0, INFINITY, -INFINITY, 1e38, -1e38, NAN};
+    static const double want[] = {0, -0.0, 1, -1, 1, -1, NAN};
+    equals(apply_act, CBP_ACT_tanh, 7, x, want);
+}

@@ -1,0 +1,109 @@
+/* The loops over flat vectors, each against its one-line definition, over every tail. */
+#include "naive.h"
+
+enum { LONGEST = 70 };
+
+static const cbp_kern *k;
+static cbp_dtype dtype;
+
+/* every table and every length 0..LONGEST */
+#define EACH_LENGTH(n) \
+    for (int i_ = 0; (k = kern_at(i_, &dtype)) != NULL; i_++) \
+        for (int64_t n = 0; n <= LONGEST; n++, release_blocks())
+
+CASE(multiply_is_elementwise) {
+    EACH_LENGTH(n) {
+        const void *e = random_reals(dtype, n, -2, 2);
+        void *d = random_reals(dtype, n, -2, 2), *want = reals(dtype, n);
+        for (int64_t i = 0; i < n; i++) put(dtype, want, i, mul_(dtype, get(dtype, e, i), get(dtype, d, i)));
+        k->multiply(n, e, d);
+        CHECK_BYTES(n, size_of(dtype), d, want);
+    }
+}
+
+CASE(scale_rounds_the_factor_then_the_product) {
+    EACH_LENGTH(n) {
+        const double factor = 1.0 / 3;
+        void *x = random_reals(dtype, n, -2, 2), *want = reals(dtype, n);
+        for (int64_t i = 0; i < n; i++) put(dtype, want, i, mul_(dtype, to(dtype, factor), get(dtype, x, i)));
+        k->scale(n, factor, x);
+        CHECK_BYTES(n, size_of(dtype), x, want);
+    }
+}
+
+CASE(scale_rows_takes_one_weight_a_row) {
+    EACH_LENGTH(n) {
+        enum { m = 3 };
+        const void *s = random_reals(dtype, m, 0, 2), *x = random_reals(dtype, m * n, -2, 2);
+        void *got = reals(dtype, m * n), *want = reals(dtype, m * n);
+        for (int64_t i = 0; i < m * n; i++) put(dtype, want, i, mul_(dtype, get(dtype, s, i / n), get(dtype, x, i)));
+        k->scale_rows(m, n, s, x, got);
+        CHECK_BYTES(m * n, size_of(dtype), got, want);
+    }
+}
+
+CASE(one_hot_marks_the_label) {
+    EACH_LENGTH(m) {
+        enum { n = 5 };
+        int64_t *label = block((size_t)m * sizeof *label);
+        void *got = reals(dtype, m * n), *want = zeros(dtype, m * n);
+        for (int64_t r = 0; r < m; r++) {
+            label[r] = (int64_t)(random_bits() % n);
+            put(dtype, want, r * n + label[r], 1);
+        }
+        k->one_hot(m, n, label, got);
+        CHECK_BYTES(m * n, size_of(dtype), got, want);
+    }
+}
+
+CASE(assign_rounds_once) {
+    EACH_LENGTH(n) {
+        const double factor = 0.7;
+        double *u = random_reals(CBP_FLOAT64, n, -1, 1);
+        void *got = reals(dtype, n), *want = reals(dtype, n);
+        for (int64_t i = 0; i < n; i++) put(dtype, want, i, factor * u[i]);
+        k->assign(n, factor, u, got);
+        CHECK_BYTES(n, size_of(dtype), got, want);
+    }
+}
+
+CASE(weighted_sum_goes_in_order_in_double) {
+    EACH_LENGTH(m) {
+        const double *c = random_reals(CBP_FLOAT64, m, 0, 3);
+        const void *weights = random_reals(dtype, m, 0, 2);
+        for (int weighted = 0; weighted < 2; weighted++) {
+            double sc = 0.1, ss = 0.2, want_sc = 0.1, want_ss = 0.2;
+            for (int64_t r = 0; r < m; r++) {
+                const double s = weighted ? get(dtype, weights, r) : 1;
+                want_sc += s * c[r];
+                want_ss += s;
+            }
+            k->weighted_sum(m, weighted ? weights : NULL, c, &sc, &ss);
+            CHECK_BYTES(1, sizeof(double), &sc, &want_sc);
+            CHECK_BYTES(1, sizeof(double), &ss, &want_ss);
+        }
+    }
+}
+
+CASE(first_nonfinite_finds_each_place) {
+    static const double bad[] = {NAN, INFINITY, -INFINITY};
+    EACH_LENGTH(n) {
+        void *x = random_reals(dtype, n, -2, 2);
+        if (n > 1) put(dtype, x, n - 2, dtype == CBP_FLOAT32 ? 0x1.fffffep127 : 0x1.fffffffffffffp1023);
+        CHECK(k->first_nonfinite(n, x) == -1);
+        for (int64_t at = n - 1; at >= 0; at--) {
+            put(dtype, x, at, bad[at % 3]);
+            CHECKF(k->first_nonfinite(n, x) == at, "length %d, expected at %d", (int)n, (int)at);
+        }
+    }
+}
+
+CASE(first_nonfinite_in_a_long_vector) {
+    for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++) {
+        enum { n = 5000 };
+        void *x = zeros(dtype, n);
+        put(dtype, x, n - 1, NAN);
+        put(dtype, x, 4097, INFINITY);
+        CHECK(k->first_nonfinite(n, x) == 4097);
+    }
+}

@@ -1,0 +1,25 @@
+"""For the tests of the command line: two tables, how to read one, and what a refusal looks like."""
+
+import csv
+import io
+import re
+
+QUICK = ["--epochs", "30", "--hidden", "8", "--learning-rate", "0.05", "--quiet"]
+IRIS_LIKE = "length,width,kind\n" + "".join(
+    f"{i % 3 + 0.01 * i},{10 * (i % 3) - 0.1 * i},{'abc'[i % 3]}\n" for i in range(60)
+)
+LINEAR = "u,v,target\n" + "".join(f"{i % 7},{i * i % 11},{100 + 3 * (i % 7) - 2 * (i * i % 11)}\n" for i in range(80))
+
+
+def refused(result, *fragments):
+    """The command ended with status 2 and printed nothing but one line on stderr, which holds these fragments."""
+    status, out, err = result
+    assert status == 2
+    assert re.fullmatch(r"cbp: error: [^\n]+\n", err), err
+    assert [fragment for fragment in fragments if fragment not in err] == []
+    return not out
+
+
+def rows_of(text):
+    """Every row of a table, the header first."""
+    return list(csv.reader(io.StringIO(text)))

@@ -1,0 +1,17 @@
+"""Settings for every test, and the collection of the C unit tests in tests/c (see _c_programs.py)."""
+
+from pathlib import Path
+
+import pytest
+from _c_programs import CProgram
+from hypothesis import settings
+
+settings.register_profile("cbp", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("cbp")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Take tests/c/test_*.c as files of tests."""
+    if file_path.suffix == ".c" and file_path.name.startswith("test_"):
+        return CProgram.from_parent(parent, path=file_path)
+    return None

@@ -1,0 +1,95 @@
+"""Shared by the tests: what the tables hold, small problems to learn, networks to learn them, and distances."""
+
+import numpy as np
+from reference import rows
+
+import cbp
+
+DTYPES = ("float32", "float64")
+
+
+def unit_activations():
+    """Every activation of a single unit as (name, argument): its default and, where it has one, another."""
+    for name, row in rows("activations").items():
+        if not row["row_wise"]:
+            for _, default in row["args"][:1] or [("none", 0.0)]:
+                yield name, default
+                if row["args"]:
+                    yield name, default + 0.375
+
+
+def outputs():
+    """Every (activation, argument, loss) that an output layer can have."""
+    units = [*unit_activations(), *((name, 0.0) for name, row in rows("activations").items() if row["row_wise"])]
+    for loss, row in rows("losses").items():
+        yield from ((name, arg, loss) for name, arg in units if not row["head"] or row["partner"] == name)
+
+
+def uniform_layer(n, name, arg=0.0):
+    """One activation for the n units of a layer, as the oracle wants it."""
+    return ((name, arg),) * n
+
+
+def problem(oracle, m, seed, dtype="float64"):
+    """Return theta, X, y, s in a dtype: parameters, data, targets that suit the loss, and sample weights."""
+    rng = np.random.default_rng(seed)
+    theta = rng.normal(0, 1.4 / max(oracle.widths) ** 0.5, oracle.n_params)
+    X = rng.normal(0, 1, (m, oracle.widths[0]))
+    y = targets(rng, rows("losses")[oracle.loss]["partner"], (m, oracle.widths[-1]))
+    s = rng.uniform(0.25, 3, m)
+    return tuple(v.astype(dtype) for v in (theta, X, y, s))
+
+
+def targets(rng, partner, shape):
+    """Targets in the range of a loss's canonical output."""
+    if rows("activations")[partner]["row_wise"]:
+        y = rng.uniform(0.1, 1, shape)
+        return y / y.sum(axis=1, keepdims=True)
+    return rng.uniform(0, 1, shape) if partner == "sigmoid" else rng.normal(0, 1, shape)
+
+
+def activation(name, arg):
+    """Return the activation of cbp with its argument."""
+    row = cbp.activations[name]
+    arguments = rows("activations")[name]["args"]
+    return row(**{arguments[0][0]: arg}) if arguments else row
+
+
+def network(oracle, theta, dtype="float64", **kwargs):
+    """Build the oracle's network in cbp, with these parameters."""
+    layers = [oracle.widths[0]]
+    for layer in oracle.units:
+        same = len(set(layer)) == 1
+        layers.append(cbp.Dense(len(layer), activation(*layer[0]) if same else [activation(*unit) for unit in layer]))
+    net = cbp.Network(layers, loss=oracle.loss, reduction=oracle.reduction, dtype=dtype, seed=0, **kwargs)
+    net.params[:] = theta
+    return net
+
+
+def core_plan(oracle, dtype, **kwargs):
+    """Build the oracle's network below the Python layer: its plan."""
+    layers = [(len(layer), [name for name, _ in layer], [arg for _, arg in layer]) for layer in oracle.units]
+    return cbp._core.Plan(dtype, oracle.widths[0], layers, oracle.loss, reduction=oracle.reduction, **kwargs)
+
+
+def relative(got, want):
+    """Largest |got - want| against |want|, numbers below a thousandth of the largest |want| counted as that."""
+    got, want = np.asarray(got, "float64"), np.asarray(want, "float64")
+    if want.size == 0:
+        return 0.0
+    floor = 1e-3 * np.abs(want).max()
+    return float(np.max(np.abs(got - want) / np.maximum(np.abs(want), floor or 1.0)))
+
+
+def ulps(got, want):
+    """Distance from exact numbers, given in a wider type, in units of the last place of got's type."""
+    with np.errstate(all="ignore"):
+        unit = np.spacing(np.abs(want).astype(got.dtype)).astype(want.dtype)
+        distance = np.abs(got.astype(want.dtype) - want) / unit
+    same = (got == want.astype(got.dtype)) | (np.isnan(got) & np.isnan(want))
+    return np.where(same, 0, distance).astype(float)
+
+
+def same_bytes(a, b):
+    """Two arrays of the same dtype and shape hold the same bits."""
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()

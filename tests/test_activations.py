@@ -1,0 +1,217 @@
+"""Every activation and its slope, and every loss, over the whole range of both precisions.
+
+The exact values are the tables' NumPy texts in the widest type at hand. What is measured is the kernel itself, through
+a layer of weight 1 and bias -0: there the net input is the input to the last bit, the sign of zero included.
+"""
+
+import numpy as np
+import pytest
+from helpers import DTYPES, core_plan, ulps, uniform_layer, unit_activations
+from reference import Oracle, activate, evaluate, rows, slope
+
+from cbp import _core
+
+UNITS = 5
+WIDE = np.longdouble
+BOUND = 4.0 if np.finfo(WIDE).nmant > 60 else 6.0
+PROMISED = {"sigmoid": 2.5, "tanh": 2.5}
+ROW_WISE = [name for name, row in rows("activations").items() if row["row_wise"]]
+HEADS = [name for name, row in rows("losses").items() if row["head"]]
+UNIT_ACTIVATIONS = list(unit_activations())
+
+
+def sweep(dtype):
+    """Finite numbers of a precision: dense where functions bend, a few in every binade, the ends of the range."""
+    rng = np.random.default_rng(25)
+    info = np.finfo(dtype)
+    lowest, highest = info.minexp - info.nmant, info.maxexp
+    binades = np.repeat(np.arange(lowest, highest), 8)
+    spread = np.ldexp(rng.uniform(1, 2, binades.size) * rng.choice([-1.0, 1.0], binades.size), binades)
+    ends = [0.0, info.max, info.tiny, info.smallest_subnormal, info.eps, 1.0]
+    with np.errstate(over="ignore"):
+        z = np.concatenate([np.linspace(-40, 40, 8001), np.linspace(-800, 800, 1601), spread]).astype(dtype)
+    return np.concatenate([z[np.isfinite(z)], np.array(ends, dtype), -np.array(ends, dtype)])
+
+
+def rises(name, arg):
+    """Whether the formula never falls, so that its range ends where it saturates."""
+    return bool((np.diff(activate(name, np.linspace(-40, 40, 801), arg)) >= 0).all())
+
+
+def layer(name, arg, dtype, units=UNITS, loss="half_squared_error"):
+    """A memory whose one layer hands z to the activation, and its plan."""
+    plan = core_plan(Oracle((1, units), (uniform_layer(units, name, arg),), loss), dtype)
+    theta = np.concatenate([np.full(units, -0.0), np.ones(units)]).astype(dtype)
+    return _core.Memory(plan, theta)
+
+
+def kernel(name, arg, z):
+    """g(z) of every element, the same for all the units of a layer."""
+    memory = layer(name, arg, z.dtype.name)
+    a = np.array(memory.forward(z[:, None]))
+    columns = [np.ascontiguousarray(column).tobytes() for column in a.T]
+    assert columns == columns[:1] * UNITS
+    return a[:, 0].copy(), memory
+
+
+def kernel_slope(name, arg, z):
+    """Return d, delta, a: errors d of the output as the kernel saw them, and delta = d * g'(z)."""
+    a, memory = kernel(name, arg, z)
+    y = np.where(np.abs(a) < 1000, a - z.dtype.type(1), np.nextafter(a, z.dtype.type(0)))
+    memory.backward(np.repeat(y[:, None], UNITS, axis=1))
+    return a - y, np.array(memory.deltas()[1])[:, 0], a
+
+
+def wide(z):
+    return z.astype(WIDE)
+
+
+def excess(got, want, allowed):
+    """Distance beyond what is allowed, in units of the last place."""
+    with np.errstate(over="ignore"):
+        unit = np.spacing(np.abs(want).astype(got.dtype))
+    return np.maximum(np.abs(wide(got) - want) - allowed, 0) / unit
+
+
+def rounded(arg, dtype):
+    return float(np.dtype(dtype).type(arg))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+def test_value(name, arg, dtype):
+    z = sweep(dtype)
+    got, want = kernel(name, arg, z)[0], activate(name, wide(z), rounded(arg, dtype))
+    away = excess(got, want, np.abs(wide(z)) * np.finfo(dtype).smallest_subnormal)  # z times a subnormal factor
+    assert away.max() <= BOUND, z[away.argmax()]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "bound"), PROMISED.items())
+def test_promised_accuracy(name, bound, dtype):
+    z = sweep(dtype)
+    away = ulps(kernel(name, 0.0, z)[0], activate(name, wide(z)))
+    assert away.max() <= bound, z[away.argmax()]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+def test_slope_is_its_formula(name, arg, dtype):
+    z = sweep(dtype)
+    d, delta, a = kernel_slope(name, arg, z)
+    exact = slope(name, wide(z), wide(a), rounded(arg, dtype))
+    # The exact slope is rounded itself; and a slope that crosses zero is a sum, whose terms are rounded.
+    terms = np.minimum(2 + np.abs(z), 64) * np.finfo(dtype).eps
+    noise = terms if exact.min() < 0 else 4 * np.finfo(WIDE).eps
+    away = excess(delta, wide(d) * exact, noise * np.abs(wide(d)))
+    assert away.max() <= BOUND, z[away.argmax()]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+def test_slope_is_the_derivative(name, arg, dtype):
+    z = sweep(dtype)
+    z = z[(np.abs(z) <= 700) & (np.abs(z) >= 1e-30)]
+    d, delta, _ = kernel_slope(name, arg, z)
+    exact = activate(name, z.astype("float64") + 1e-60j, rounded(arg, dtype)).imag / 1e-60
+    assert np.abs(delta / d - exact).max() <= 32 * np.finfo(dtype).eps * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+def test_infinities(name, arg, dtype):
+    z = np.array([np.inf, -np.inf], dtype)
+    np.testing.assert_array_equal(kernel(name, arg, z)[0], activate(name, z, z.dtype.type(arg)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+def test_nan_stays_nan(name, arg, dtype):
+    assert np.isnan(kernel(name, arg, np.array([np.nan, 1.0], dtype))[0]).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "arg"), [unit for unit in UNIT_ACTIVATIONS if rises(*unit)])
+def test_stays_in_the_range_of_a_rising_formula(name, arg, dtype):
+    z = sweep(dtype)
+    got, want = kernel(name, arg, z)[0], activate(name, wide(z), rounded(arg, dtype)).astype(dtype)
+    assert want.min() <= got.min()
+    assert got.max() <= want.max()
+
+
+def rows_of(dtype, n):
+    """Rows for a row-wise activation: ordinary ones, equal ones, and ones that reach the ends of the range."""
+    rng = np.random.default_rng(26)
+    scale = 10.0 ** rng.uniform(-3, 2.5, (400, 1))
+    top = np.finfo(dtype).max
+    corners = [np.full(n, v) for v in (0.0, 1e4, -1e4, top, -top)]
+    pairs = [(top, -top), (0, -top), (top, 0)]
+    corners += [np.where(np.arange(n) == i, high, low) for i in range(n) for high, low in pairs]
+    return np.concatenate([rng.normal(size=(400, n)) * scale, corners]).astype(dtype)
+
+
+def row_kernel(name, z, loss="half_squared_error"):
+    """g of every row of z, and the memory that has seen them: the weights are the unit matrix."""
+    n = z.shape[1]
+    plan = core_plan(Oracle((n, n), (uniform_layer(n, name),), loss), z.dtype.name)
+    memory = _core.Memory(plan, np.vstack([np.full(n, -0.0), np.eye(n)]).ravel().astype(z.dtype))
+    return np.array(memory.forward(z)), memory
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 11])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ROW_WISE)
+def test_row_wise_value(name, dtype, n):
+    z = rows_of(dtype, n)
+    want = np.array([activate(name, row) for row in wide(z)])
+    got = row_kernel(name, z)[0]
+    shift = np.abs(wide(z) - wide(z).max(axis=1, keepdims=True))  # its rounding is an error of exp's argument
+    assert np.isfinite(got).all()
+    assert (ulps(got, want) <= BOUND + n + shift).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ROW_WISE)
+def test_row_wise_slope(name, dtype):
+    z = rows_of(dtype, 6)
+    a, memory = row_kernel(name, z)
+    d = np.random.default_rng(27).normal(size=z.shape).astype(dtype)
+    y = a - d
+    memory.backward(y)
+    want = [slope(name, *za).T @ e for *za, e in zip(wide(z), wide(a), wide(a - y), strict=True)]
+    np.testing.assert_allclose(memory.deltas()[1], np.array(want, float), rtol=0, atol=16 * np.finfo(dtype).eps)
+
+
+def extremes(dtype, partner):
+    """Net inputs out to the end of the range, with targets in the range of the output."""
+    if rows("activations")[partner]["row_wise"]:
+        z = rows_of(dtype, 4)
+        with np.errstate(over="ignore"):
+            z = z[np.isfinite(z.max(axis=1) - z.min(axis=1))]
+        return z, np.eye(4, dtype=dtype)[np.arange(len(z)) % 4]
+    z = np.tile(sweep(dtype)[:, None], (3, 1))
+    return z, np.repeat(np.array([0, 0.25, 1], dtype), len(z) // 3)[:, None]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", HEADS)
+def test_head_is_stable_out_to_the_largest_number(loss, dtype):
+    row = rows("losses")[loss]
+    z, y = extremes(dtype, row["partner"])
+    plan = row_kernel(row["partner"], z, loss)[1].plan
+    theta = np.vstack([np.full(z.shape[1], -0.0), np.eye(z.shape[1])]).ravel().astype(dtype)
+    got = np.array([plan.evaluate(theta, *zy) for zy in zip(z[:, None], y[:, None], strict=True)])
+    want = np.array([evaluate(row["formula"], z=r, y=t).sum() for r, t in zip(wide(z), wide(y), strict=True)])
+    assert np.isfinite(got).all()
+    info = np.finfo(dtype)
+    atol = 8 * info.eps if rows("activations")[row["partner"]]["row_wise"] else info.tiny
+    np.testing.assert_allclose(got, want.astype(float), rtol=8 * info.eps, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", HEADS)
+def test_head_delta_is_output_minus_target(loss, dtype):
+    z, y = extremes(dtype, rows("losses")[loss]["partner"])
+    a, memory = row_kernel(rows("losses")[loss]["partner"], z, loss)
+    memory.backward(y)
+    assert np.array(memory.deltas()[1]).tobytes() == (a - y).tobytes()

@@ -1,0 +1,360 @@
+"""Every error message that is not about data, from the Python interface: the exception and its whole sentence."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from refusals import assign, every, fit, inf, nan, net, refuses, zeros
+
+import cbp
+from cbp.tables import Table
+
+NAMES = {table: ", ".join(getattr(cbp, table)) for table in ("activations", "losses", "initializers")}
+OPTIMIZERS = ", ".join(cbp._core._INDEX["optimizers"])
+
+
+def assign_metadata(value):
+    network = net()
+    network.metadata = value
+    return network
+
+
+NETWORK = {
+    "not a list": (lambda: cbp.Network(5), TypeError, "layers must be a list like [64, 128, 10], not 5"),
+    "text": (lambda: cbp.Network("64"), TypeError, "layers must be a list like [64, 128, 10], not '64'"),
+    "too short": (
+        lambda: cbp.Network([5]),
+        ValueError,
+        "layers needs the number of inputs and at least one layer, like [64, 10]",
+    ),
+    "no inputs": (lambda: cbp.Network([0, 1]), ValueError, "the number of inputs must be from 1 to 2147483647, not 0"),
+    "inputs as Dense": (
+        lambda: cbp.Network([cbp.Dense(2), 1]),
+        TypeError,
+        "layers must start with the number of inputs, like [64, Dense(10)]",
+    ),
+    "no units": (lambda: cbp.Network([1, 0]), ValueError, "the number of units must be from 1 to 2147483647, not 0"),
+    "too many units": (
+        lambda: cbp.Dense(2**31),
+        ValueError,
+        "the number of units must be from 1 to 2147483647, not 2147483648",
+    ),
+    "half a unit": (lambda: cbp.Network([1, 2.5]), TypeError, "the number of units must be a whole number, not 2.5"),
+    "true units": (lambda: cbp.Dense(True), TypeError, "the number of units must be a whole number, not True"),
+    "unknown activation": (
+        lambda: net(output="sigmiod"),
+        ValueError,
+        f"no activation is called 'sigmiod', did you mean 'sigmoid'? there are: {NAMES['activations']}",
+    ),
+    "activation of no sense": (
+        lambda: net(output="zzz"),
+        ValueError,
+        f"no activation is called 'zzz'; there are: {NAMES['activations']}",
+    ),
+    "activation as a function": (
+        lambda: net(output=np.tanh),
+        TypeError,
+        "activation must be a name or one of cbp.activations, not <ufunc 'tanh'>",
+    ),
+    "loss as activation": (
+        lambda: net(output=cbp.losses.half_squared_error),
+        TypeError,
+        "activation must be a name or one of cbp.activations, not half_squared_error",
+    ),
+    "unknown loss": (
+        lambda: net(loss="crossentropy"),
+        ValueError,
+        f"no loss is called 'crossentropy', did you mean 'binary_cross_entropy'? there are: {NAMES['losses']}",
+    ),
+    "unknown initialiser": (
+        lambda: net(init="he"),
+        ValueError,
+        f"no initialiser is called 'he'; there are: {NAMES['initializers']}",
+    ),
+    "too few activations": (
+        lambda: cbp.Dense(3, ["tanh", "relu"]),
+        ValueError,
+        "a layer of 3 units needs as many activations, 2 were given",
+    ),
+    "softmax of a unit": (
+        lambda: cbp.Dense(2, ["tanh", "softmax"]),
+        ValueError,
+        "softmax works on a whole row: it must be the activation of all units",
+    ),
+    "hidden softmax": (
+        lambda: cbp.Network([2, 3, 1], activation="softmax", output="sigmoid"),
+        ValueError,
+        "softmax works on a whole row and is allowed at the output only, not in layer 1 of 2",
+    ),
+    "loss without its output": (
+        lambda: net(loss="binary_cross_entropy"),
+        ValueError,
+        "the loss binary_cross_entropy needs the output activation sigmoid; the output is 2 identity",
+    ),
+    "loss with some of its output": (
+        lambda: cbp.Network([1, cbp.Dense(2, ["sigmoid", "tanh"])], loss="binary_cross_entropy"),
+        ValueError,
+        "the loss binary_cross_entropy needs the output activation sigmoid; the output is 2 [sigmoid, tanh]",
+    ),
+    "dtype": (lambda: net(dtype="float16"), ValueError, "dtype must be float32 or float64, not 'float16'"),
+    "dtype of no sense": (lambda: net(dtype="real"), ValueError, "dtype must be float32 or float64, not 'real'"),
+    "no dtype": (lambda: net(dtype=None), ValueError, "dtype must be float32 or float64, not None"),
+    "reduction": (lambda: net(reduction="max"), ValueError, "reduction must be 'mean' or 'sum', not 'max'"),
+    "seed as text": (lambda: net(seed="0"), TypeError, "seed must be a whole number, not '0'"),
+    "negative seed": (lambda: net(seed=-1), ValueError, "seed must be from 0 to 18446744073709551615, not -1"),
+    "configuration": (
+        lambda: cbp.Network.from_config([1, 2]),
+        TypeError,
+        "a configuration is a dict with 'layers', as get_config returns it",
+    ),
+    "assigned params": (
+        lambda: assign(net(), "params", zeros(8)),
+        AttributeError,
+        "net.params cannot be replaced; to change its numbers write net.params[:] = ...",
+    ),
+    "assigned gradient": (
+        lambda: assign(net(), "grad", zeros(8)),
+        AttributeError,
+        "net.grad cannot be replaced; to change its numbers write net.grad[:] = ...",
+    ),
+    "assigned weights": (
+        lambda: assign(net().layers[0], "W", zeros(3, 2)),
+        AttributeError,
+        "layer.W cannot be replaced; to change its numbers write layer.W[:] = ...",
+    ),
+}
+
+TABLES = {
+    "row": (lambda: assign(cbp.activations.relu, "slope", "1"), AttributeError, "relu is a row of a read-only table"),
+    "attribute": (
+        lambda: cbp.activations.rellu,
+        AttributeError,
+        f"no activation is called 'rellu', did you mean 'relu'? there are: {NAMES['activations']}",
+    ),
+    "optimiser attribute": (
+        lambda: Table("optimizers").adan,
+        AttributeError,
+        f"no optimiser is called 'adan', did you mean 'adam'? there are: {OPTIMIZERS}",
+    ),
+    "item": (lambda: cbp.losses["mse"], KeyError, "'mse'"),
+    "argument of none": (lambda: cbp.activations.relu(0.1), TypeError, "relu takes 0 arguments, 1 were given"),
+    "named argument of none": (
+        lambda: cbp.activations.relu(alpha=0.1),
+        TypeError,
+        "relu has no argument 'alpha'; it has none",
+    ),
+    "another argument": (
+        lambda: cbp.activations.leaky_relu(slope=0.1),
+        TypeError,
+        "leaky_relu has no argument 'slope'; it has alpha",
+    ),
+    "argument as text": (
+        lambda: cbp.activations.leaky_relu("0.1"),
+        TypeError,
+        "leaky_relu's alpha must be a number, not '0.1'",
+    ),
+    "argument as an array": (
+        lambda: cbp.activations.leaky_relu(np.array([1.0])),
+        TypeError,
+        "leaky_relu's alpha must be a number, not array([1.])",
+    ),
+    "infinite argument": (
+        lambda: cbp.activations.leaky_relu(inf),
+        ValueError,
+        "leaky_relu's alpha must be finite, not inf",
+    ),
+}
+
+TRAINING = {
+    "epochs": (lambda: fit(epochs=-1), ValueError, "epochs must be from 0 to 4611686018427387904, not -1"),
+    "epochs as a fraction": (lambda: fit(epochs=1.5), TypeError, "epochs must be a whole number, not 1.5"),
+    "batch size": (lambda: fit(batch_size=0), ValueError, "batch_size must be at least 1, not 0"),
+    "optimiser": (
+        lambda: fit(optimizer="adma"),
+        ValueError,
+        f"no optimiser is called 'adma', did you mean 'adam'? there are: {OPTIMIZERS}",
+    ),
+    "optimiser as a number": (
+        lambda: fit(optimizer=0.1),
+        TypeError,
+        "optimizer must be a name or one of cbp.optimizers, not 0.1",
+    ),
+    "schedule": (lambda: fit(schedule=0.1), TypeError, "schedule must be a function of the step, not 0.1"),
+    "schedule of nan": (lambda: fit(schedule=lambda step: nan), ValueError, "schedule(0) must be finite, not nan"),
+    "schedule of nothing": (
+        lambda: fit(schedule=lambda step: None),
+        TypeError,
+        "schedule(0) must be a number, not None",
+    ),
+    "validation": (lambda: fit(validation=1.5), ValueError, "validation must be between 0 and 1, or (X, y), not 1.5"),
+    "validation of one row": (
+        lambda: net().fit(zeros(1, 3), zeros(1, 2), validation=0.5),
+        ValueError,
+        "validation needs at least 2 rows, one to train with and one to validate with",
+    ),
+    "validation without targets": (
+        lambda: fit(validation=(zeros(4, 3),)),
+        ValueError,
+        "validation must be (X, y) or (X, y, sample_weight), not 1 things",
+    ),
+    "validation of another width": (
+        lambda: fit(validation=(zeros(4, 4), zeros(4, 2))),
+        ValueError,
+        "validation X has 4 features, the network expects 3",
+    ),
+    "callback": (
+        lambda: fit(callbacks=["early"]),
+        TypeError,
+        "a callback must be a cbp.Callback or a function of the state, not 'early'",
+    ),
+    "monitor": (
+        lambda: fit(callbacks=cbp.EarlyStopping("val_los")),
+        ValueError,
+        "no figure of this training is called 'val_los'; there are: loss, learning_rate, seconds",
+    ),
+    "monitor of none": (lambda: cbp.EarlyStopping(3), TypeError, "monitor must be a name like 'val_loss', not 3"),
+    "patience": (lambda: cbp.EarlyStopping(patience=0), ValueError, "patience must be at least 1, not 0"),
+    "min_delta": (lambda: cbp.EarlyStopping(min_delta=-1), ValueError, "min_delta must be at least 0, not -1"),
+    "learning rate": (lambda: net().update("fast"), TypeError, "learning_rate must be a number, not 'fast'"),
+    "infinite rate": (
+        lambda: net().train_step(zeros(3), zeros(2), inf),
+        ValueError,
+        "learning_rate must be finite, not inf",
+    ),
+    "backward first": (
+        lambda: net().backward([0, 0]),
+        RuntimeError,
+        "backward needs a forward before it: call net.forward(X) first",
+    ),
+    "backward twice": (
+        lambda: (lambda n: (n.forward(zeros(3)), n.backward([0, 0]), n.backward([0, 0])))(net()),
+        RuntimeError,
+        "backward needs a forward before it: call net.forward(X) first",
+    ),
+    "divergence": (
+        lambda: net(1, 1).train_step([3e38], [-3e38], 0.5),
+        cbp.DivergenceError,
+        "training diverged: layer 1 is no longer finite; "
+        "use a smaller learning rate than 0.5, or scale the inputs and targets",
+    ),
+    "gradcheck": (
+        lambda: cbp.gradcheck(net(), zeros(1, 2), zeros(1, 2)),
+        ValueError,
+        "X has 2 features, the network expects 3",
+    ),
+    "gradcheck of none": (
+        lambda: cbp.gradcheck(net(), zeros(1, 3), zeros(1, 2), per_layer=0),
+        ValueError,
+        "per_layer must be at least 1, not 0",
+    ),
+}
+
+OPTIMISERS = {
+    "unknown argument": (
+        lambda: cbp.optimizers.Adam(lr=0.1),
+        TypeError,
+        "Adam: got an unexpected keyword argument 'lr'; it takes learning_rate, beta1, beta2, eps",
+    ),
+    "too many": (
+        lambda: cbp.optimizers.SGD(1, 0, False, 5),
+        TypeError,
+        "SGD: too many positional arguments; it takes learning_rate, momentum, nesterov",
+    ),
+    "negative rate": (lambda: cbp.optimizers.SGD(-0.1), ValueError, "learning_rate must be at least 0, not -0.1"),
+    "momentum": (
+        lambda: cbp.optimizers.SGD(momentum=1),
+        ValueError,
+        "momentum must be at least 0 and less than 1, not 1",
+    ),
+    "nesterov": (
+        lambda: cbp.optimizers.SGD(nesterov=True),
+        ValueError,
+        "nesterov=True needs a momentum greater than 0",
+    ),
+    "nesterov as a number": (
+        lambda: cbp.optimizers.SGD(momentum=0.5, nesterov=1),
+        TypeError,
+        "nesterov must be True or False, not 1",
+    ),
+    "the base class": (
+        lambda: cbp.optimizers.get(cbp.optimizers.Optimizer),
+        TypeError,
+        "optimizer must be a name or one of cbp.optimizers, not <class 'cbp.optimizers.Optimizer'>",
+    ),
+    "state of another network": (
+        lambda: assign(cbp.optimizers.Adam(), "state", 1),
+        AttributeError,
+        "Adam has no attribute 'state'; it has learning_rate, beta1, beta2, eps",
+    ),
+}
+
+THREADS = {
+    "none": (lambda: cbp.set_num_threads(0), ValueError, "the number of threads must be from 1 to 1024, not 0"),
+    "too many": (
+        lambda: cbp.set_num_threads(1025),
+        ValueError,
+        "the number of threads must be from 1 to 1024, not 1025",
+    ),
+    "text": (lambda: cbp.set_num_threads("2"), TypeError, "the number of threads must be a whole number, not '2'"),
+}
+
+METADATA = {
+    "array": (
+        lambda: assign_metadata({"mean": zeros(1)}).copy(),
+        TypeError,
+        "metadata must be a dict of what JSON can hold: Object of type ndarray is not JSON serializable",
+    ),
+    "list": (lambda: assign_metadata([]).copy(), TypeError, "metadata must be a dict, not list"),
+}
+
+GROUPS = {
+    "network": NETWORK,
+    "tables": TABLES,
+    "training": TRAINING,
+    "optimizers": OPTIMISERS,
+    "threads": THREADS,
+    "metadata": METADATA,
+}
+
+
+@every(GROUPS)
+def test_sentence(act, error, sentence):
+    refuses(act, error, sentence)
+
+
+@pytest.mark.parametrize(
+    ("module", "act", "sentence"),
+    [
+        ("tqdm", lambda: fit(progress=True), 'a progress bar needs tqdm: pip install "cbpnet[progress]"'),
+        ("matplotlib.pyplot", lambda: fit().plot(), 'a picture needs matplotlib: pip install "cbpnet[plot]"'),
+    ],
+)
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(monkeypatch, module, act, sentence):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError) as caught:
+        act()
+    assert str(caught.value) == sentence
+
+
+def test_an_error_in_the_arguments_of_fit_changes_nothing():
+    network = net()
+    network.fit(zeros(4, 3), zeros(4, 2), epochs=1)
+    before = network.params.tobytes(), network.epoch, network.optimizer, network._memory.t
+    for wrong in ({"batch_size": 0}, {"callbacks": [3]}, {"optimizer": "none"}, {"schedule": 3}, {"validation": 2}):
+        with pytest.raises((TypeError, ValueError)):
+            network.fit(zeros(4, 3), zeros(4, 2), **{"optimizer": "sgd", **wrong})
+    assert (network.params.tobytes(), network.epoch, network.optimizer, network._memory.t) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "warned"), [("3", 3, False), ("", 1, False), ("many", 1, True), ("0", 1, True)]
+)
+def test_threads_from_the_environment(text, number, warned):
+    program = "import cbp; print(cbp.get_num_threads())"
+    environment = {**os.environ, "CBP_NUM_THREADS": text}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == number
+    sentence = f"RuntimeWarning: CBP_NUM_THREADS={text!r} is ignored: it must be a whole number from 1 to 1024"
+    assert (sentence in done.stderr) == warned

@@ -1,0 +1,243 @@
+"""The rules of the house, read from the text of the files: who may include or import whom, how long things may be."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "cbp"
+C_FILES = sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in {".c", ".h", ".inc", ".def"})
+C_TESTS = sorted((ROOT / "tests" / "c").glob("*.[ch]"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+PYTHON = sorted([*MODULES, *(ROOT / "tests").glob("*.py"), *(ROOT / "tools").glob("*.py"), ROOT / "setup.py"])
+CYTHON = sorted(PACKAGE.glob("*.pyx"))
+
+LONGEST_FUNCTION = 60
+LONGEST_FILE = 600
+WIDEST_LINE = 120
+
+# Arrows go down only: which of our own files a C file may include. The first pattern that fits counts.
+INCLUDES = {
+    "cbp.h": ["*.def"],
+    "prim.h": [],
+    "kern.h": ["cbp.h"],
+    "net.h": ["kern.h"],
+    "tables.c": ["cbp.h", "*.def"],
+    "cpu.c": ["kern.h", "prim.h"],
+    "*.def": [],
+    "simd/*": [],
+    "kern/*": ["../kern.h", "../prim.h", "../*.def", "../simd/*.h", "*.inc"],
+    "*.c": ["net.h", "prim.h", "*.def"],
+}
+# What stands at the bottom of the Python side, and what of cbp it may import at the top of a module
+GROUND = {
+    "_arguments": set(),
+    "errors": {"_core"},
+    "tables": {"_core", "_arguments", "errors"},
+    "threads": {"_core", "_arguments", "errors"},
+    "optimizers": {"_core", "_arguments", "errors", "tables"},
+}
+# Edges of the package: nobody but another edge imports them at the top, except the package itself for cbp.load
+EDGES = {"io", "io.npz", "plot", "cli", "demo", "tabular", "table_model", "__main__"}
+
+
+def short(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def each(paths: list[Path]) -> pytest.MarkDecorator:
+    """Parametrise by files."""
+    return pytest.mark.parametrize("path", paths, ids=short)
+
+
+# ---- C ----
+
+
+@each(C_FILES)
+def test_c_includes_go_down_only(path: Path) -> None:
+    name = path.relative_to(ROOT / "csrc").as_posix()
+    allowed = next(patterns for pattern, patterns in INCLUDES.items() if fnmatch(name, pattern))
+    for included in re.findall(r'^\s*#\s*include "([^"]+)"', path.read_text(), re.MULTILINE):
+        assert any(fnmatch(included, pattern) for pattern in allowed), f"{name} includes {included}"
+
+
+@each([path for path in C_FILES if path.suffix == ".c" and path.name != "prim.h"])
+def test_the_operating_system_is_met_in_prim_h_alone(path: Path) -> None:
+    system = set(re.findall(r"#\s*include <([^>]+)>", path.read_text()))
+    assert system <= {"float.h", "limits.h", "math.h", "stddef.h", "stdint.h", "stdlib.h", "string.h"}
+
+
+@each(C_FILES)
+def test_tables_take_the_place_of_switches(path: Path) -> None:
+    assert not re.search(r"\bswitch\s*\(", path.read_text())
+
+
+def c_blocks(text: str) -> Iterator[tuple[str, int]]:
+    """Yield (first line, number of lines) of functions and of macros of several lines."""
+    lines = text.split("\n")
+    start, inside = 0, None
+    for number, line in enumerate(lines):
+        if inside is None and line.endswith("\\") and line.startswith("#define"):
+            start, inside = number, "macro"
+        elif inside is None and line.endswith("{") and re.match(r"[A-Za-z].*\(|[A-Za-z]\w* \w+\(", line):
+            start, inside = number, "function"
+        elif inside is None and re.match(r" +.*\) \{$", line) and re.match(r"[A-Za-z].*[,(]$", lines[number - 1]):
+            start, inside = number - 1, "function"
+        elif (inside == "function" and line == "}") or (inside == "macro" and not line.endswith("\\")):
+            yield lines[start], number - start + 1
+            inside = None
+
+
+@each([*C_FILES, *C_TESTS])
+def test_no_c_function_is_long(path: Path) -> None:
+    for name, length in c_blocks(path.read_text()):
+        assert length <= LONGEST_FUNCTION, f"{name} has {length} lines"
+
+
+def test_the_reader_of_c_sees_functions() -> None:
+    found = list(c_blocks((ROOT / "csrc" / "net.c").read_text()))
+    assert any("cbp_net_new(" in name and length > 10 for name, length in found)
+    assert len(found) > 20
+
+
+# ---- Python ----
+
+
+def top_level(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Yield imports that run when the module is imported."""
+    waiting: list[ast.AST] = [*tree.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting.extend(node.orelse)
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def imported(path: Path) -> set[str]:
+    """Full names of what a module imports at its top."""
+    names = set()
+    for node in top_level(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        else:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def module_name(path: Path) -> str:
+    """`io.npz` for src/cbp/io/npz.py, `io` for its package, "" for cbp itself."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix(".")
+
+
+NAMES = {module_name(path): path for path in MODULES} | {"_core": None}
+
+
+def own(path: Path) -> set[str]:
+    """Modules of cbp that a module imports at its top."""
+    found = set()
+    for name in imported(path):
+        parts = name.split(".")[1:] if name.split(".")[0] == "cbp" else None
+        while parts and ".".join(parts) not in NAMES:
+            parts.pop()
+        if parts is not None:
+            found.add(".".join(parts))
+    return found - {module_name(path)}
+
+
+def test_python_imports_have_no_circles() -> None:
+    graph = {name: own(path) - {""} for name, path in NAMES.items() if path and name}
+    TopologicalSorter(graph).prepare()
+
+
+@pytest.mark.parametrize("name", GROUND)
+def test_the_ground_imports_only_what_lies_below_it(name: str) -> None:
+    assert own(NAMES[name]) <= GROUND[name]
+
+
+@each([path for path in MODULES if module_name(path) not in EDGES])
+def test_edges_are_imported_by_edges_only(path: Path) -> None:
+    assert own(path) & EDGES <= ({"io"} if module_name(path) == "" else set())
+
+
+@each(MODULES)
+def test_optional_packages_are_imported_on_use(path: Path) -> None:
+    roots = {name.split(".")[0] for name in imported(path)}
+    assert roots <= {*sys.stdlib_module_names, "numpy", "cbp"}
+
+
+def test_pointers_are_in_one_file() -> None:
+    assert [short(path) for path in CYTHON] == ["src/cbp/_core.pyx"]
+    assert not any("ctypes" in name or "cffi" in name for path in MODULES for name in imported(path))
+
+
+def python_functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield (name, number of lines without the docstring) of every function."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]
+            has_text = ast.get_docstring(node, clean=False) is not None
+            text = (first.end_lineno or 0) - first.lineno + 1 if has_text else 0
+            yield node.name, (node.end_lineno or 0) - node.lineno + 1 - text
+
+
+@each(PYTHON)
+def test_no_python_function_is_long(path: Path) -> None:
+    for name, length in python_functions(path):
+        assert length <= LONGEST_FUNCTION, f"{name} has {length} lines"
+
+
+def cython_functions(text: str) -> Iterator[tuple[str, int]]:
+    """Yield (first line, number of lines) of every def and cdef with a body."""
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        if not re.match(r" *(def|cdef|cpdef) .*\(", line):
+            continue
+        indent = len(line) - len(line.lstrip())
+        end = number + 1
+        while end < len(lines) and (not lines[end].strip() or lines[end].startswith((" " * (indent + 1), " " * indent + ")"))):
+            end += 1
+        yield line.strip(), len("\n".join(lines[number:end]).rstrip().split("\n"))
+
+
+@each(CYTHON)
+def test_no_cython_function_is_long(path: Path) -> None:
+    for name, length in cython_functions(path.read_text()):
+        assert length <= LONGEST_FUNCTION, f"{name} has {length} lines"
+
+
+# ---- every file ----
+
+
+@each([*C_FILES, *C_TESTS, *PYTHON, *CYTHON])
+def test_files_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").split("\n")) <= LONGEST_FILE
+
+
+@each([path for path in [*C_FILES, *C_TESTS, *CYTHON] if path.suffix != ".def"])
+def test_lines_fit_the_page(path: Path) -> None:
+    wide = [number for number, line in enumerate(path.read_text().split("\n"), 1) if len(line) > WIDEST_LINE]
+    assert not wide, f"lines {wide}"
+
+
+@each([*C_FILES, *C_TESTS, *MODULES, *CYTHON])
+def test_nothing_is_left_for_later(path: Path) -> None:
+    assert not re.search(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", path.read_text(encoding="utf-8"))
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    header = re.search(r'#define CBP_VERSION "(.+)"', (ROOT / "csrc" / "cbp.h").read_text())
+    citation = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert header
+    assert citation
+    assert header[1] == citation[1] == version

@@ -1,0 +1,89 @@
+"""One new activation is one new row: added to a scratch copy, built, and found in C, in Python and in the tests.
+
+The row and the C program are those of docs/howto/activation.md.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "docs" / "examples"
+PARTS = ("csrc", "src", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+BUILT = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.egg-info")
+
+
+class Copy:
+    """A copy of the project with one more row, and ways to run something in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for part in PARTS:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            copy(ROOT / part, folder / part, **({"ignore": BUILT} if (ROOT / part).is_dir() else {}))
+        table = folder / "csrc" / "act.def"
+        text, row = table.read_text(), (EXAMPLES / "softsign.def").read_text()
+        table.write_text(text.replace("\n#undef ACT\n", f"{row}\n#undef ACT\n"))
+        assert row in table.read_text()
+
+    def run(self, *command: str) -> str:
+        """Run Python with these arguments in the copy, its package before any other."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder / "src"), "CFLAGS": "-O1"}
+        done = subprocess.run(
+            [sys.executable, *command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def pytest(self, *arguments: str) -> str:
+        """Run the copy's own tests."""
+        return self.run("-m", "pytest", "-q", *arguments)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    made = Copy(tmp_path_factory.mktemp("new_row"))
+    made.run("setup.py", "-q", "build_ext", "--inplace")
+    return made
+
+
+def test_the_copy_is_what_runs(copy: Copy) -> None:
+    assert str(copy.folder) in copy.run("-c", "import cbp._core; print(cbp._core.__file__)")
+
+
+def test_it_is_in_the_table_of_c(copy: Copy) -> None:
+    names = copy.run("-c", "from cbp import _core; print(*[row['name'] for row in _core.table('activations')])")
+    assert "softsign" in names.split()
+
+
+def test_the_c_tests_take_it(copy: Copy) -> None:
+    text = copy.pytest("tests/c/test_elements.c", "tests/c/test_tables.c", "tests/c/test_train.c")
+    assert "failed" not in text
+    assert "passed" in text
+
+
+def test_it_is_in_the_tables_of_python(copy: Copy) -> None:
+    code = "import cbp; print(cbp.activations.softsign.name, cbp.Network([2, 3, 1], activation='softsign', seed=0))"
+    assert copy.run("-c", code).startswith("softsign Network(2 > 3 softsign >")
+
+
+def test_it_computes_what_the_row_says(copy: Copy) -> None:
+    code = "import cbp; net = cbp.Network([1, 1], activation='softsign', loss='half_squared_error', seed=0)"
+    assert copy.run("-c", f"{code}; net.params[:] = 0, 2; print(net.predict([[1.0]])[0, 0])").startswith("0.666")
+
+
+def test_the_gradient_test_knows_its_name_and_passes(copy: Copy) -> None:
+    listed = copy.pytest("--collect-only", "tests/test_gradients.py", "-k", "softsign")
+    assert "softsign" in listed
+    passed = copy.pytest("tests/test_gradients.py", "-k", "softsign")
+    assert "failed" not in passed
+    assert "passed" in passed
+
+
+def test_the_self_test_has_one_more_activation_and_passes(copy: Copy) -> None:
+    code = "import cbp; report = cbp.selftest(verbose=True); print(report); assert report.ok"
+    assert "softsign" in copy.run("-c", code)
