@@ -27,15 +27,18 @@ static int same_run(const cbp_dense *d, int j) {
     return unit_act(d, j) == unit_act(d, j - 1) && unit_arg(d, j) == unit_arg(d, j - 1);
 }
 
+/* Units to look at: one speaks for all where the layer has one activation */
+static int units_to_read(const cbp_dense *d) { return d->unit_act ? d->units : 1; }
+
 static int count_runs(const cbp_dense *d) {
     int runs = 1;
-    for (int j = 1; j < d->units; j++) runs += !same_run(d, j);
+    for (int j = 1; j < units_to_read(d); j++) runs += !same_run(d, j);
     return runs;
 }
 
 static void fill_runs(const cbp_dense *d, cbp_run *run) {
-    *run = (cbp_run){0, 1, unit_act(d, 0), unit_arg(d, 0)};
-    for (int j = 1; j < d->units; j++) {
+    *run = (cbp_run){0, d->unit_act ? 1 : d->units, unit_act(d, 0), unit_arg(d, 0)};
+    for (int j = 1; j < units_to_read(d); j++) {
         if (same_run(d, j))
             run->count++;
         else
@@ -49,7 +52,7 @@ static int is_row_wise(cbp_act act) { return cbp_table(CBP_ACTIVATIONS, NULL)[ac
 static cbp_status check_layer(const cbp_dense *d, int is_output) {
     if (d->units < 1) return CBP_BAD_SHAPE;
     int row_wise = 0, mixed = 0;
-    for (int j = 0; j < d->units; j++) {
+    for (int j = 0; j < units_to_read(d); j++) {
         const cbp_act act = unit_act(d, j);
         if ((int)act < 0 || act >= CBP_N_ACT) return CBP_BAD_ACTIVATION;
         row_wise |= is_row_wise(act);
@@ -63,7 +66,7 @@ static cbp_status check_loss(cbp_loss loss, const cbp_dense *output) {
     if ((int)loss < 0 || loss >= CBP_N_LOSS) return CBP_BAD_LOSS;
     const cbp_info *row = &cbp_table(CBP_LOSSES, NULL)[loss];
     if (!row->head) return CBP_OK;
-    for (int j = 0; j < output->units; j++)
+    for (int j = 0; j < units_to_read(output); j++)
         if (strcmp(cbp_table(CBP_ACTIVATIONS, NULL)[unit_act(output, j)].name, row->partner) != 0)
             return CBP_LOSS_NEEDS_OUTPUT;
     return CBP_OK;

@@ -12,6 +12,9 @@ import shlex
 import subprocess
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from distutils.ccompiler import new_compiler
+from distutils.errors import CompileError, LinkError
+from distutils.sysconfig import customize_compiler
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,9 +22,6 @@ from typing import Any
 
 import pytest
 import setuptools  # noqa: F401 - it provides distutils
-from distutils.ccompiler import new_compiler
-from distutils.errors import CompileError, LinkError
-from distutils.sysconfig import customize_compiler
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "c-tests"
@@ -118,9 +118,9 @@ class CProgram(pytest.File):
         for name in run(made, "--list").split():
             yield CCase.from_parent(self, name=name, program=made)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show the text of a build failure alone."""
-        return str(excinfo.value) if isinstance(excinfo.value, CTestError) else super().repr_failure(excinfo)
+        return str(excinfo.value) if isinstance(excinfo.value, CTestError) else super().repr_failure(excinfo, style)
 
 
 class CCase(pytest.Item):
@@ -134,9 +134,9 @@ class CCase(pytest.Item):
         """Run this case alone."""
         run(self.program, self.name)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what the program printed."""
-        return str(excinfo.value) if isinstance(excinfo.value, CTestError) else super().repr_failure(excinfo)
+        return str(excinfo.value) if isinstance(excinfo.value, CTestError) else super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Name the case in reports."""

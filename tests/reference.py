@@ -16,7 +16,6 @@ import numpy as np
 from cbp import _core
 
 
-
 def absolute(z):
     """|z| that a complex step can differentiate."""
     return np.where(z > 0, z, -z)

@@ -11,6 +11,7 @@ from command_tables import IRIS_LIKE, LINEAR, QUICK, refused, rows_of
 
 import cbp
 from cbp import tabular
+from cbp._samples import split_rows
 from cbp.cli import COMMANDS
 from cbp.table_model import KEY
 
@@ -68,7 +69,7 @@ def test_prediction_does_what_the_metadata_says(run, classifier):
 
 
 def test_standardisation_is_learnt_on_the_training_rows_only(run, put, classifier):
-    train, held = tabular.split_rows(60, 0.2, seed=0)
+    train, held = split_rows(60, 0.2, seed=0)
     table = rows_of(IRIS_LIKE)
     X = np.array([row[:2] for row in table[1:]], float)[train]
     coding = cbp.load(classifier).metadata[KEY]
@@ -83,7 +84,7 @@ def test_standardisation_is_learnt_on_the_training_rows_only(run, put, classifie
 @pytest.mark.parametrize(("n", "fraction"), [(2, 0.5), (10, 0.01), (10, 0.99), (57, 0.2)])
 def test_rows_held_out_are_those_that_fit_holds_out(n, fraction):
     X, y = np.linspace(-1, 1, n)[:, None], np.linspace(1, 2, n)
-    train, held = tabular.split_rows(n, fraction, seed=7)
+    train, held = split_rows(n, fraction, seed=7)
     nets = [cbp.Network([1, 3, 1], output="identity", seed=7) for _ in range(2)]
     nets[0].fit(X, y, epochs=2, batch_size=3, validation=fraction)
     nets[1].fit(X[train], y[train], epochs=2, batch_size=3, validation=(X[held], y[held]))
@@ -136,7 +137,7 @@ def test_options_of_training_reach_the_network(run, put):
 
 def test_training_says_in_words_how_good_it_is(run, put, classifier):
     _, out, _ = run("train", "data.csv", "--target", "kind", "-o", "m.npz", "--hidden", "8", "--patience", "5")
-    _, held = tabular.split_rows(60, 0.2, seed=0)
+    _, held = split_rows(60, 0.2, seed=0)
     truth = ["abc"[i % 3] for i in held]
     answers = [row[0] for row in rows_of(run("predict", "m.npz", "data.csv")[1])[1:]]
     right = sum(answers[row] == kind for row, kind in zip(held, truth, strict=True))
@@ -151,7 +152,7 @@ def test_training_says_in_words_how_good_it_is(run, put, classifier):
 def test_training_says_r2_for_a_quantity(run, put):
     put(LINEAR)
     out = run("train", "data.csv", "--target", "target", "-o", "m.npz", "--dtype", "float64")[1]
-    _, held = tabular.split_rows(80, 0.2, seed=0)
+    _, held = split_rows(80, 0.2, seed=0)
     y = np.array([row[2] for row in rows_of(LINEAR)[1:]], float)[held]
     answers = np.array(rows_of(run("predict", "m.npz", "data.csv")[1])[1:], float)[held, 0]
     r2 = 1 - ((answers - y) ** 2).sum() / ((y - y.mean()) ** 2).sum()

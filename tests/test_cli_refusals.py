@@ -7,7 +7,7 @@ import pytest
 from command_tables import IRIS_LIKE, LINEAR, QUICK, refused, rows_of
 
 import cbp
-from cbp import tabular
+from cbp._samples import split_rows
 from cbp.table_model import KEY
 
 pytest_plugins = ["commands"]
@@ -127,7 +127,7 @@ def test_failed_training_leaves_the_old_model(run, put, tmp_path, classifier):
 def test_value_too_far_out_is_named_by_line_and_column(run, put, classifier):
     put("length,width\n1,2\n1,1e300\n", "far.csv")
     assert refused(run("predict", classifier, "far.csv"), 'line 3 of far.csv, column "width"', "1e+300", "too far")
-    _, held = tabular.split_rows(80, 0.2, seed=0)
+    _, held = split_rows(80, 0.2, seed=0)
     table = rows_of(LINEAR)
     table[1 + held[0]][2] = "1e300"
     put("".join(",".join(row) + "\n" for row in table))

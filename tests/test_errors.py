@@ -41,6 +41,11 @@ NETWORK = {
         ValueError,
         "the number of units must be from 1 to 2147483647, not 2147483648",
     ),
+    "no machine holds it": (
+        lambda: cbp.Network([2**31 - 1, 2**31 - 1]),
+        MemoryError,
+        "the network is too large for this machine's address space",
+    ),
     "half a unit": (lambda: cbp.Network([1, 2.5]), TypeError, "the number of units must be a whole number, not 2.5"),
     "true units": (lambda: cbp.Dense(True), TypeError, "the number of units must be a whole number, not True"),
     "unknown activation": (

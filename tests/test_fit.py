@@ -165,6 +165,13 @@ def test_class_weights_of_one_sigmoid_and_classes_left_out():
     assert net[0] == net[1]
 
 
+def test_class_weights_may_name_classes_that_these_rows_have_not():
+    nets = [cbp.Network([3, 4], output="softmax", seed=0) for _ in range(2)]
+    nets[0].partial_fit(X[:2], [0, 1], class_weight={0: 1, 1: 2, 3: 5})
+    nets[1].partial_fit(X[:2], [0, 1], sample_weight=[1, 2])
+    assert nets[0] == nets[1]
+
+
 # ---- validation ----
 
 

@@ -204,7 +204,9 @@ def cython_functions(text: str) -> Iterator[tuple[str, int]]:
             continue
         indent = len(line) - len(line.lstrip())
         end = number + 1
-        while end < len(lines) and (not lines[end].strip() or lines[end].startswith((" " * (indent + 1), " " * indent + ")"))):
+        while end < len(lines) and (
+            not lines[end].strip() or lines[end].startswith((" " * (indent + 1), " " * indent + ")"))
+        ):
             end += 1
         yield line.strip(), len("\n".join(lines[number:end]).rstrip().split("\n"))
 

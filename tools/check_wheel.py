@@ -1,6 +1,6 @@
 """Look into a wheel: is it abi3, small, complete, and free of what does not belong?
 
-    python tools/check_wheel.py dist/*.whl
+python tools/check_wheel.py dist/*.whl
 """
 
 import sys

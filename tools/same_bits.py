@@ -2,8 +2,9 @@
 
     python tools/same_bits.py
 
-tests/bits.py holds the run and tests/bits.json the hashes that must come out, from every instruction set of this CPU, in
-both precisions. Builds go to build/bits. The level "native" allows what would spoil the bits, had the sources not forbidden it.
+tests/bits.py holds the run, tests/bits.json the hashes that must come out of every instruction set of this CPU, in both
+precisions. Builds go to build/bits. The level "native" asks the compiler to fuse products and sums, which the sources
+forbid.
 """
 
 import json

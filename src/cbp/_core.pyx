@@ -137,11 +137,6 @@ cdef int hold_data(Held *held, Plan plan, cbp_data *data, object X, object y, ob
 
 # ---- the plan ----
 
-cdef object _units(int units, object value):
-    """One value per unit, from a value for all or a sequence."""
-    return [value] * units if isinstance(value, (str, float, int)) else list(value)
-
-
 cdef class Plan:
     """Owns one immutable cbp_net. Thread-safe."""
 
@@ -183,21 +178,20 @@ cdef class Plan:
         self.n_out = self.widths[n]
 
     cdef int _fill(self, cbp_dense *dense, tuple layer, list kept) except -1:
+        """One layer for C; arrays that it points to go to `kept`."""
         cdef int[::1] acts
         cdef double[::1] args
         units, names, values = layer
-        dense.units = units
-        if units < 1:
-            return 0
         index = _INDEX["activations"]
-        unit_acts = np.array([index[name] for name in _units(units, names)], np.intc)
-        unit_args = np.array(_units(units, values), np.float64)
-        if len(unit_acts) != units or len(unit_args) != units:
+        dense.units = units
+        if isinstance(names, str):
+            dense.act, dense.act_arg = <cbp_act><int>index[names], values
+            return 0
+        if units < 1 or len(names) != units or len(values) != units:
             raise ValueError(f"{units} units need as many activations and arguments")
-        kept += [unit_acts, unit_args]
-        acts, args = unit_acts, unit_args
-        dense.unit_act = <const cbp_act *>&acts[0]
-        dense.unit_act_arg = &args[0]
+        acts, args = np.array([index[name] for name in names], np.intc), np.array(values, np.float64)
+        kept += [acts, args]
+        dense.unit_act, dense.unit_act_arg = <const cbp_act *>&acts[0], &args[0]
         return 0
 
     def __dealloc__(self):

@@ -36,7 +36,7 @@ class Samples(NamedTuple):
         """Return the samples with each weight multiplied by that of its class."""
         if class_weight is None:
             return self
-        weight = class_weights(class_weight, _classes(self.y))
+        weight = class_weights(class_weight, _classes(self.y), max(reader.n_out, 2))
         if self.weight is not None:
             weight *= self.weight
         return self._replace(weight=reader.weights(weight, len(weight), "class_weight"))
@@ -61,22 +61,33 @@ def _split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, S
         raise ValueError(f"validation must be between 0 and 1, or (X, y), not {fraction:g}")
     if n < 2:
         raise ValueError("validation needs at least 2 rows, one to train with and one to validate with")
-    count = min(max(round(fraction * n), 1), n - 1)
+    train, held = split_rows(n, fraction, seed)
+    return samples.take(train), samples.take(held)
+
+
+def split_rows(n: int, fraction: float, seed: int) -> tuple[Labels, Labels]:
+    """Return the numbers of the rows to train on and of those to hold out, each in order; a fraction of 0 holds none.
+
+    >>> train, held = split_rows(10, 0.2, seed=0)
+    >>> len(train), len(held), sorted({*train.tolist(), *held.tolist()}) == list(range(10))
+    (8, 2, True)
+    """
+    count = min(max(round(fraction * n), 1), n - 1) if fraction else 0
     order = _core.permutation(seed, SPLIT_STREAM, n)
-    return samples.take(np.sort(order[count:])), samples.take(np.sort(order[:count]))
+    return np.sort(order[count:]), np.sort(order[:count])
 
 
-def class_weights(wanted: ClassWeight, classes: Labels) -> Array:
+def class_weights(wanted: ClassWeight, classes: Labels, n_classes: int) -> Array:
     """Return the weight of every sample by its class: of a dict, or n / (k * count) for "balanced"."""
-    counts = np.bincount(classes)
     if isinstance(wanted, str) and wanted == "balanced":
+        counts = np.bincount(classes, minlength=n_classes)
         n, present = len(classes), int(np.count_nonzero(counts))
         table = np.array([n / (present * max(count, 1)) for count in counts.tolist()])
     elif isinstance(wanted, Mapping):
-        table = np.ones(max([len(counts), *(key + 1 for key in wanted if isinstance(key, (int, np.integer)))]))
+        table = np.ones(n_classes)
         for key, weight in wanted.items():
-            if key not in range(len(counts)):
-                raise ValueError(f"class_weight has a weight for {key!r}, but the classes are 0 to {len(counts) - 1}")
+            if key not in range(n_classes):
+                raise ValueError(f"class_weight has a weight for {key!r}, but the classes are 0 to {n_classes - 1}")
             table[key] = real(weight, f"class_weight[{key!r}]", low=0.0)
     else:
         raise TypeError(f"class_weight must be a dict or 'balanced', not {wanted!r}")

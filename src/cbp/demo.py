@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 import cbp
+from cbp._samples import split_rows
 from cbp.plot import learning_curve
 from cbp.table_model import check_writable
-from cbp.tabular import split_rows
 
 NEEDS = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
 

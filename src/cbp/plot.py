@@ -47,17 +47,17 @@ def learning_curve(history: Mapping[str, Sequence[float]], ax: Any = None) -> An
     ax.set(xlabel="epoch", ylabel="loss")
     if all(value > 0 for name in ("loss", "val_loss") for value in history.get(name, ())):
         ax.set_yscale("log")
+    lines = ax.get_lines()
     if "val_accuracy" in history:
-        _add_accuracy(ax, history["val_accuracy"])
-    ax.legend(loc="best")
+        lines = [*lines, _add_accuracy(ax, history["val_accuracy"])]
+    ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=len(lines), frameon=False)
     return ax
 
 
-def _add_accuracy(ax: Any, values: Sequence[float]) -> None:
+def _add_accuracy(ax: Any, values: Sequence[float]) -> Any:
     other = ax.twinx()
-    other.plot(_epochs(values), values, color="tab:green", label=_LABELS["val_accuracy"])
     other.set_ylabel(_LABELS["val_accuracy"])
-    other.legend(loc="center right")
+    return other.plot(_epochs(values), values, color="tab:green", label=_LABELS["val_accuracy"])[0]
 
 
 def _epochs(values: Sequence[float]) -> range:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 import cbp
 from cbp import tabular
+from cbp._samples import split_rows
 
 KEY = "cbp_train"
 """Where the coding of the table stands in `Network.metadata`."""
@@ -38,7 +39,7 @@ def train_table(options: argparse.Namespace) -> int:
     check_writable(options.output, cbp.io.FORMATS)
     table = tabular.read(options.table, lambda header: _inputs_and_target(header, options))
     y, classes = tabular.code_target(table, options.target, options.classes)
-    train, held = tabular.split_rows(len(y), options.validation, options.seed)
+    train, held = split_rows(len(y), options.validation, options.seed)
     coding = tabular.Coding.learn(table, train, y, options.target, classes)
     X, T = coding.inputs(table, options.dtype), coding.targets(table, y, options.dtype)
     net = cbp.Network(

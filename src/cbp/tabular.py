@@ -16,9 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cbp import _core
-from cbp._samples import SPLIT_STREAM
-
 DELIMITERS = ",;\t"
 
 Row = tuple[int, list[str]]
@@ -229,20 +226,6 @@ def _integer_labels(table: Table, name: str, values: list[Any]) -> list[str]:
         if not value.is_integer():
             raise TableError(f"{table.place(row, name)}: {table.text[row]} is not an integer, so no class label")
     return [str(int(value)) for value in values]
-
-
-def split_rows(n: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row numbers to train on and to hold out, those that `Network.fit` takes with this seed and validation=fraction.
-
-    Examples
-    --------
-    >>> train, held = split_rows(10, 0.2, seed=0)
-    >>> len(train), len(held), sorted({*train.tolist(), *held.tolist()}) == list(range(10))
-    (8, 2, True)
-    """
-    n_held = min(max(round(fraction * n), 1), n - 1) if fraction else 0
-    order = _core.permutation(seed, SPLIT_STREAM, n)
-    return np.sort(order[n_held:]), np.sort(order[:n_held])
 
 
 def centre_and_scale(column: Sequence[float]) -> tuple[float, float]:
