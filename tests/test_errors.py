@@ -363,3 +363,13 @@ def test_threads_from_the_environment(text, number, warned):
     assert int(done.stdout) == number
     sentence = f"RuntimeWarning: CBP_NUM_THREADS={text!r} is ignored: it must be a whole number from 1 to 1024"
     assert (sentence in done.stderr) == warned
+
+
+@pytest.mark.parametrize(("name", "used", "warned"), [("scalar", "scalar", False), ("mmx", None, True)])
+def test_instruction_set_from_the_environment(name, used, warned):
+    program = "import cbp; print(cbp.isa())"
+    environment = {**os.environ, "CBP_ISA": name}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (used or cbp._core.isas()[0])
+    sentence = f"RuntimeWarning: CBP_ISA={name!r} is ignored: this CPU has {', '.join(cbp._core.isas())}"
+    assert (sentence in done.stderr) == warned

@@ -9,8 +9,8 @@ array([0., 1., 1., 0.], dtype=float32)
 """
 
 from cbp import optimizers
-from cbp._core import isa
 from cbp._core import version as _version
+from cbp._isa import isa
 from cbp.callbacks import Callback, EarlyStopping, FitState
 from cbp.errors import DivergenceError, FormatError
 from cbp.gradcheck import gradcheck

@@ -45,6 +45,7 @@ def learning_curve(history: Mapping[str, Sequence[float]], ax: Any = None) -> An
         if name in history:
             ax.plot(_epochs(history[name]), history[name], label=_LABELS[name])
     ax.set(xlabel="epoch", ylabel="loss")
+    ax.xaxis.get_major_locator().set_params(integer=True)
     if all(value > 0 for name in ("loss", "val_loss") for value in history.get(name, ())):
         ax.set_yscale("log")
     lines = ax.get_lines()
