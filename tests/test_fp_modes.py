@@ -88,7 +88,7 @@ def everything(memory, X, y):
     memory.update(0.3)
     memory.descend(0.3)
     made += [memory.forward(X).copy(), memory.backward(y, None), memory.plan.evaluate(memory.theta, X, y, None)]
-    made += [memory.train_step(X, y, None, 0.3), memory.epoch(X, y, None, None, 7, 0.3)]
+    made += [memory.epoch(X, y, None, None, 7, 0.3)]
     made += [predict(memory, X), memory.plan.init(["he_normal", "glorot_uniform"], 44), _core.permutation(1, 2, 50)]
     return [*made, memory.theta.copy(), memory.slots.copy()]
 
@@ -136,7 +136,6 @@ def test_every_function_gives_the_mode_back(fp, mode, dtype):
         "forward": lambda: memory.forward(X),
         "backward": lambda: memory.backward(y, None),
         "gradient": lambda: memory.gradient(X, y, None),
-        "train_step": lambda: memory.train_step(X, y, None, 0.1),
         "descend": lambda: memory.descend(0.1),
         "update": lambda: memory.update(0.1),
         "epoch": lambda: memory.epoch(X, y, None, None, 8, 0.1),

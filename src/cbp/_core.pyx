@@ -357,12 +357,6 @@ cdef class Memory:
         """forward and backward."""
         return self._pass(X, y, weight, True)
 
-    def train_step(self, X, y, weight, double learning_rate):
-        """forward, backward and descend."""
-        loss = self._pass(X, y, weight, True)
-        self.descend(learning_rate)
-        return loss
-
     cdef double _pass(self, X, y, weight, bint up) except? -1.0:
         cdef Held held
         cdef cbp_data data
