@@ -90,7 +90,7 @@ clib:                           ## the C library alone, no Python: build/clib/li
 dev: $(STAMPS)/group-dev        ## everything for working on cbp, into .venv
 
 clean:                          ## forget everything that was made here, .venv included
-	rm -rf build dist .venv .cache .hypothesis cbp-demo src/*.egg-info src/cbp/_core*.so src/cbp/_core*.pyd docs/generated
+	rm -rf build dist .venv .cache .hypothesis cbp-demo src/*.egg-info src/cbp/_core*.so src/cbp/_core*.pyd docs/reference/generated
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/venv: pyproject.toml

@@ -103,8 +103,8 @@ CASE(cross_entropies_need_their_output) {
 }
 
 CASE(networks_beyond_the_address_space) {
-    const cbp_dense wide = {.units = 70000000};
-    const cbp_spec spec = {.n_in = INT_MAX, .n_layers = 1, .layers = &wide};
+    const cbp_dense wide[] = {{.units = INT_MAX}, {.units = INT_MAX}, {.units = INT_MAX}};
+    const cbp_spec spec = {.n_in = INT_MAX, .n_layers = 3, .layers = wide};
     cbp_net *net;
     CHECK(cbp_net_new(&net, &spec) == CBP_TOO_LARGE && net == NULL);
 }
