@@ -1,4 +1,4 @@
-/* net.h - the plan from inside: what net.c makes and gemm.c, train.c, rng.c read. Not installed. */
+/* net.h - the plan from inside: what plan.c makes and net.c, gemm.c, train.c, rng.c read. Not installed. */
 #ifndef CBP_NET_H
 #define CBP_NET_H
 
@@ -17,6 +17,7 @@ typedef struct {
     int64_t units_before; /* n_1 + .. + n_{l-1} */
     int n_runs;
     const cbp_run *runs;
+    int row_wise; /* its one activation is a function of the whole row */
 } cbp_stage;
 
 struct cbp_net {
@@ -32,7 +33,7 @@ struct cbp_net {
     const cbp_stage *stage; /* stage[l], l = 1..L */
 };
 
-/* Where things lie in a workspace for m rows (net.c) */
+/* Where things lie in a workspace for m rows (plan.c) */
 typedef struct {
     int64_t m;
     char *a, *d;     /* A^l and D^l, found with cbp_frame_a and _d */
@@ -45,8 +46,14 @@ typedef struct {
     size_t bytes;
 } cbp_frame;
 
+enum { CBP_BLOCK_ROWS = 256 }; /* rows at a time in predict and evaluate */
+static inline int64_t cbp_block_rows(int64_t n) { return n < CBP_BLOCK_ROWS ? n : CBP_BLOCK_ROWS; }
+
+/* plan.c: bytes of one of predict's two buffers, which take turns as input and output of a layer; the layout for m
+ * rows; A^l and D^l in it, l = 1..L */
+size_t cbp_predict_buffer(const cbp_net *net, int64_t rows);
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work);
-void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l); /* l = 1..L */
+void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l);
 
 /* Sums over samples: s_r C_r, and s_r */

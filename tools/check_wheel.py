@@ -8,7 +8,14 @@ import zipfile
 from pathlib import Path
 
 LARGEST = 2_000_000
-NEEDED = ["cbp/__init__.py", "cbp/py.typed", "cbp/_core.pyi", "cbp/include/cbp.h", "cbp/include/act.def"]
+NEEDED = [
+    "cbp/__init__.py",
+    "cbp/py.typed",
+    "cbp/_core.pyi",
+    "cbp/_c.pxd",
+    "cbp/include/cbp.h",
+    "cbp/include/act.def",
+]
 FOREIGN_SUFFIXES = (".c", ".o", ".pyx", ".inc")
 
 
