@@ -142,6 +142,11 @@ TARGETS = {
         ValueError,
         "y[1, 1] is 1.5, but binary_cross_entropy needs targets from 0 to 1",
     ),
+    "beyond sigmoid in a column": (
+        lambda: net(3, 1, output="sigmoid").loss(zeros(2, 3), [0, 2]),
+        ValueError,
+        "y[1] is 2, but binary_cross_entropy needs targets from 0 to 1",
+    ),
     "no distribution": (
         lambda: softmax().loss(zeros(2, 2), [[0, 1, 0], [1, 1, 0.0]]),
         ValueError,

@@ -58,7 +58,7 @@ class Reader:
         if check:
             if _core.first_nonfinite(rows) >= 0:
                 raise not_finite(y, name)
-            self._check_range(rows, name)
+            self._check_range(rows, y.shape, name)
         return rows
 
     def weights(self, weight: Any, m: int, name: str = "sample_weight") -> Array | None:
@@ -102,14 +102,14 @@ class Reader:
         labels = y.astype(np.int64, copy=False)
         return labels if self.loss == "categorical_cross_entropy" else one_hot(labels, self.n_out, self.dtype)
 
-    def _check_range(self, y: Array, name: str) -> None:
+    def _check_range(self, y: Array, given: tuple[int, ...], name: str) -> None:
+        """Check targets (m, n_L), which came in the shape `given`, against what the loss can take."""
         if self.loss == "binary_cross_entropy":
             wrong = (y < 0) | (y > 1)
             if wrong.any():
-                row, column = np.argwhere(wrong)[0]
-                raise ValueError(
-                    f"{name}[{row}, {column}] is {y[row, column]:g}, but {self.loss} needs targets from 0 to 1"
-                )
+                first = int(np.argmax(wrong))
+                at = tuple(int(i) for i in np.unravel_index(first, given))
+                raise ValueError(f"{place(name, at)} is {y.flat[first]:g}, but {self.loss} needs targets from 0 to 1")
         elif self.loss == "categorical_cross_entropy":
             wrong = (y < 0).any(axis=1) | (abs(y.sum(axis=1) - 1) > SUM_TOLERANCE)
             if wrong.any():
