@@ -1,4 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, binding=True
+# cython: freethreading_compatible=True
 """The only file with pointers: plans, memories and tables of the C library as Python objects.
 
 Design: a Plan owns one immutable cbp_net; a Memory owns the arrays that one network trains and hands them to C in a
@@ -12,6 +13,7 @@ import builtins
 
 import numpy as np
 
+cimport cython
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
@@ -322,9 +324,13 @@ cdef class Memory:
         return 0
 
     cdef int _enter(self) except -1:
-        if self._busy:
+        """Take the memory for one call; the call sets _busy back to False at its end, whatever happens."""
+        cdef bint busy
+        with cython.critical_section(self):
+            busy = self._busy
+            self._busy = True
+        if busy:
             raise RuntimeError("this network is being trained in another thread; use a copy() per thread")
-        self._busy = True
         return 0
 
     def forward(self, X):
@@ -407,13 +413,16 @@ cdef class Memory:
         if len(args) != len(row["args"]):
             raise ValueError(f"{name} takes {len(row['args'])} arguments, got {len(args)}")
         values = [float(value) for value in args]
-        self.slots = np.zeros((row["n_slots"], self.plan.n_params), self.plan.dtype)
-        self._mem.slots = self._address(self.slots)
+        slots = np.zeros((row["n_slots"], self.plan.n_params), self.plan.dtype)
+        self._enter()
+        self.slots = slots
+        self._mem.slots = self._address(slots)
         self.optimizer = name
         self._opt.kind = <cbp_optimizer><int>_INDEX["optimizers"][name]
         self._opt.t = 0
         for i in range(len(values)):
             self._opt.arg[i] = values[i]
+        self._busy = False
 
     cdef int _need_optimizer(self) except -1:
         if self.optimizer is None:

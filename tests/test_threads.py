@@ -1,0 +1,70 @@
+"""One network among threads: predicting is free for all, training is for one at a time, and says so."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import cbp
+from cbp import _core
+
+X = np.zeros((20_000, 64), np.float32)
+Y = np.zeros((20_000, 32), np.float32)
+ATTEMPTS = {
+    "gradient": lambda memory: memory.gradient(X[:1], Y[:1]),
+    "forward": lambda memory: memory.forward(X[:1]),
+    "descend": lambda memory: memory.descend(0.0),
+    "update": lambda memory: memory.update(0.0),
+    "set_optimizer": lambda memory: memory.set_optimizer("adam", [0.9, 0.999, 1e-8]),
+    "epoch": lambda memory: memory.epoch(X[:1], Y[:1], None, None, 1, 0.0),
+}
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_training_in_two_threads_is_refused(attempt):
+    plan = _core.Plan("float32", 64, [(128, "tanh", 0.0), (32, "identity", 0.0)], "half_squared_error")
+    memory = _core.Memory(plan, plan.init(["glorot_uniform", "glorot_uniform"], 0))
+    memory.set_optimizer("momentum", [0.9])
+
+    def train():
+        while True:
+            try:
+                return memory.epoch(X, Y, None, None, 1, 0.0)
+            except RuntimeError:  # the attempt below came first
+                time.sleep(0.001)
+
+    other = threading.Thread(target=train)
+    other.start()
+    refusals = []
+    while other.is_alive() and not refusals:
+        try:
+            ATTEMPTS[attempt](memory)
+        except RuntimeError as refusal:
+            refusals.append(str(refusal))
+        time.sleep(0.001)
+    other.join()
+    assert refusals == ["this network is being trained in another thread; use a copy() per thread"]
+    memory.gradient(X[:2], Y[:2])
+
+
+def test_predicting_while_another_thread_trains():
+    net = cbp.Network([64, 128, 32], output="identity", seed=0)
+    done = threading.Event()
+
+    def predict():
+        while not done.is_set():
+            assert np.isfinite(net.predict(X[:100])).all()
+
+    readers = [threading.Thread(target=predict) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    try:
+        net.fit(X, Y, epochs=2)
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+    again = cbp.Network([64, 128, 32], output="identity", seed=0)
+    again.fit(X, Y, epochs=2)
+    assert net == again
