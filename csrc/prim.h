@@ -59,19 +59,25 @@ static inline void cbp_fp_leave(cbp_fpmode mode) {
 
 /* ---- what this CPU and its operating system can run ---- */
 
-static inline int cbp_has_avx2_fma(void) {
 #if defined(CBP_X86_64) && defined(_MSC_VER) && !defined(__clang__)
+/* Bit `bit` of register ebx of leaf 7 and FMA, with a system that saves the registers which `saved` names */
+static inline int cbp_cpu_has(int bit, unsigned saved) {
     int leaf1[4], leaf7[4];
     __cpuid(leaf1, 1);
     __cpuidex(leaf7, 7, 0);
-    const int fma = (leaf1[2] >> 12) & 1, osxsave = (leaf1[2] >> 27) & 1, avx2 = (leaf7[1] >> 5) & 1;
-    return fma && osxsave && avx2 && (_xgetbv(0) & 6) == 6; /* the system saves the ymm registers */
+    const int fma = (leaf1[2] >> 12) & 1, osxsave = (leaf1[2] >> 27) & 1;
+    return fma && osxsave && ((leaf7[1] >> bit) & 1) && (_xgetbv(0) & saved) == saved;
+}
+static inline int cbp_has_avx2(void) { return cbp_cpu_has(5, 0x06); }
+static inline int cbp_has_avx512(void) { return cbp_cpu_has(16, 0xE6) && cbp_cpu_has(17, 0xE6); }
 #elif defined(CBP_X86_64)
+static inline int cbp_has_avx2(void) {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-    return 0;
-#endif
 }
+static inline int cbp_has_avx512(void) {
+    return cbp_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+}
+#endif
 
 #endif

@@ -8,6 +8,7 @@
 #undef V
 #undef M
 #undef OP
+#undef MASK
 #undef INT
 #undef AS_INT
 #undef AS_REAL
