@@ -17,12 +17,12 @@ unexport PYTHONPATH PYTHONHOME
 
 C_SOURCES := $(wildcard csrc/*.c csrc/kern/*.c)
 SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd)
-C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch])
+C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch] tools/*.c)
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits sanitize lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-ulp sanitize lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -43,6 +43,10 @@ test-py: $(STAMPS)/group-test   ## the Python tests alone
 
 test-bits: $(STAMPS)/group-test ## one training run with each compiler, level, instruction set: the same weights?
 	$(PY) tools/same_bits.py
+
+test-ulp: clib                  ## the accuracy of exp, log, tanh ... over every float (ULP=16: a sixteenth of them)
+	$(CC) -std=c11 -O2 -Icsrc tools/ulp.c build/clib/libcbp.a -lm -o build/clib/ulp
+	build/clib/ulp $(ULP)
 
 sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefined-behaviour sanitizers
 	CFLAGS="$(SANITIZE)" $(PY) -m pytest tests/c
