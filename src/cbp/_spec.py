@@ -120,11 +120,10 @@ class Spec:
 
 
 def canonical_loss(output: Dense) -> Row:
-    """Return the loss that belongs to an output layer: the one whose partner is the activation of its units."""
-    partners = {row.partner: row for row in tables.losses.values() if row.partner}
+    """Return the loss that belongs to an output layer: the first whose partner is the activation of all its units."""
     names = {row.name for row in output.rows}
-    found = partners.get(names.pop()) if len(names) == 1 else None
-    return found or tables.losses[DEFAULT_LOSS]
+    fitting = (row for row in tables.losses.values() if {row.partner} == names)
+    return next(fitting, tables.losses[DEFAULT_LOSS])
 
 
 def _read_layers(layers: Any, hidden: Any, output: Any) -> tuple[int, tuple[Dense, ...]]:
