@@ -161,7 +161,7 @@ def test_early_stopping_prints_its_arguments():
 
 
 def test_a_bar_shows_epochs_and_figures(capsys):
-    pytest.importorskip("tqdm")
+    pytest.importorskip("tqdm", reason="a progress bar needs tqdm, which the demo extra brings")
     net().fit(X, Y, epochs=3, progress=True)
     shown = capsys.readouterr()
     assert "3/3" in shown.err
@@ -176,7 +176,7 @@ def test_no_bar_when_nobody_watches(capsys, progress):
 
 
 def test_a_bar_by_itself_on_a_terminal(capsys, monkeypatch):
-    pytest.importorskip("tqdm")
+    pytest.importorskip("tqdm", reason="a progress bar needs tqdm, which the demo extra brings")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     net().fit(X, Y, epochs=3)
     assert "3/3" in capsys.readouterr().err

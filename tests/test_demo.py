@@ -11,9 +11,10 @@ import cbp
 from cbp import demo
 from cbp.cli import main
 
-datasets = pytest.importorskip("sklearn.datasets")
-pytest.importorskip("matplotlib")
-pytest.importorskip("tqdm")
+NEEDS = "the demo needs its extra: scikit-learn, matplotlib, tqdm"
+datasets = pytest.importorskip("sklearn.datasets", reason=NEEDS)
+pytest.importorskip("matplotlib", reason=NEEDS)
+pytest.importorskip("tqdm", reason=NEEDS)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ def test_pictures_of_mistakes_are_drawn(shown):
 
 
 def test_learning_curve_is_a_picture(shown, folder):
-    image = pytest.importorskip("matplotlib.image")
+    image = pytest.importorskip("matplotlib.image", reason=NEEDS)
     assert f"{demo.PICTURE}." in shown.stdout
     height, width, _ = image.imread(folder / demo.PICTURE).shape
     assert width >= 1000

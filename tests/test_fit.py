@@ -232,8 +232,29 @@ def test_loss_of_an_epoch_is_by_the_weights_before_each_update():
     assert net.fit(X, TARGETS, epochs=1, batch_size=23, shuffle=False).loss == [pytest.approx(before)]
 
 
+LINES = {"loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
+
+
+@pytest.mark.parametrize("drawn", [["loss"], ["loss", "val_loss"], list(LINES)], ids="-".join)
+def test_the_legend_names_every_line_and_leaves_room_for_a_title(drawn):
+    pytest.importorskip("matplotlib", reason="pictures need matplotlib, which the demo extra brings")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from cbp.plot import learning_curve
+
+    figure = Figure(layout="constrained")
+    FigureCanvasAgg(figure)
+    ax = learning_curve({name: [0.9, 0.5, 0.4] for name in drawn}, figure.subplots())
+    ax.set_title("A title of its own")
+    figure.canvas.draw()
+    (legend,) = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
+    assert [text.get_text() for text in legend.get_texts()] == [LINES[name] for name in drawn]
+    assert not legend.get_window_extent().overlaps(ax.title.get_window_extent())
+
+
 def test_the_learning_curve_is_drawn():
-    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib = pytest.importorskip("matplotlib", reason="pictures need matplotlib, which the demo extra brings")
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -48,17 +48,17 @@ def learning_curve(history: Mapping[str, Sequence[float]], ax: Any = None) -> An
     ax.xaxis.get_major_locator().set_params(integer=True)
     if all(value > 0 for name in ("loss", "val_loss") for value in history.get(name, ())):
         ax.set_yscale("log")
-    lines = ax.get_lines()
-    if "val_accuracy" in history:
-        lines = [*lines, _add_accuracy(ax, history["val_accuracy"])]
-    ax.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=len(lines), frameon=False)
+    top = _add_accuracy(ax, history["val_accuracy"]) if "val_accuracy" in history else ax
+    handles = [line for axes in dict.fromkeys((ax, top)) for line in axes.get_lines()]
+    top.legend(handles=handles, loc="best" if top is ax else "center right")  # the top axes hide no line behind it
     return ax
 
 
 def _add_accuracy(ax: Any, values: Sequence[float]) -> Any:
     other = ax.twinx()
     other.set_ylabel(_LABELS["val_accuracy"])
-    return other.plot(_epochs(values), values, color="tab:green", label=_LABELS["val_accuracy"])[0]
+    other.plot(_epochs(values), values, color="tab:green", label=_LABELS["val_accuracy"])
+    return other
 
 
 def _epochs(values: Sequence[float]) -> range:
