@@ -46,3 +46,6 @@ static inline R N(real)(U u) {
 #else
 #define SQRT(a) sqrtf(a)
 #endif
+#define ZIP_LO(a, b) (a)
+#define ZIP_HI(a, b) (b)
+#define REGISTERS 16
