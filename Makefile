@@ -53,9 +53,9 @@ sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefi
 	CFLAGS="$(SANITIZE)" $(PY) -m pytest tests/c
 
 # The thread sanitizer wants memory where older ones expect it: without random addresses, where that may be switched off
-races: $(STAMPS)/group-test     ## the C unit tests of the pool and of all that uses it under the thread sanitizer
+races: $(STAMPS)/group-test     ## the C unit tests under the thread sanitizer
 	CFLAGS="$(RACES)" CBP_C_WRAPPER="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
-	  $(PY) -m pytest tests/c/test_pool.c tests/c/test_threads.c tests/c/test_train.c tests/c/test_processors.c
+	  $(PY) -m pytest tests/c
 
 lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed
 	$(BIN)/ruff check .
