@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, binding=False
 # cython: embedsignature=True, embedsignature.format=clinic, freethreading_compatible=True
-"""The only file with pointers: plans, memories and tables of the C library as Python objects.
+"""The only module with pointers: plans, memories and tables of the C library as Python objects.
 
 Design: a Plan owns one immutable cbp_net; a Memory owns the arrays that one network trains and hands them to C in a
 cbp_mem. Their methods take arrays that _data.py has made ready and given the friendly messages for; what is checked

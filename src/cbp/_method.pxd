@@ -48,6 +48,8 @@ cdef inline object describe(Method *method, object type, object function):
     parameters = [item.replace(annotation=item.empty) for item in inspect.signature(function).parameters.values()]
     signature = str(inspect.Signature(parameters)).replace("self", "$self", 1)
     document = f"{function.__name__}{signature}\n--\n\n{function.__doc__ or ''}".encode()
+    if len(names) > MAX_PARAMETERS:
+        raise ValueError(f"{function.__name__} has more than {MAX_PARAMETERS} parameters")
     for kept in (function, names, name, document):
         Py_INCREF(kept)
     method.friendly = <PyObject *>function

@@ -134,6 +134,17 @@ ctypedef fused real:
     double
 
 
+cdef inline bint all_finite(const real *x, Py_ssize_t n, const cbp_net *net) noexcept nogil:
+    """Whether x[n] has neither NaN nor infinity; a few numbers are looked at in less time than a kernel is called."""
+    cdef Py_ssize_t i
+    cdef bint good = True
+    if n > 8:
+        return cbp_net_first_nonfinite(net, n, x) < 0
+    for i in range(n):
+        good &= x[i] - x[i] == 0
+    return good
+
+
 cdef inline bint all_in_unit_interval(const real *y, Py_ssize_t n) noexcept nogil:
     """Whether all of y[n] are from 0 to 1, which NaN is not."""
     cdef Py_ssize_t i
@@ -163,29 +174,31 @@ cdef inline bint fit_loss(const real *y, Py_ssize_t m, const Expected *e) noexce
         return all_distributions(y, m, e.n_out)
     if e.in_unit_interval:
         return all_in_unit_interval(y, m * e.n_out)
-    return cbp_net_first_nonfinite(e.net, m * e.n_out, y) < 0
+    return all_finite(y, m * e.n_out, e.net)
 
 
-cdef inline bint look_through(const cbp_data *data, const Expected *e, bint inputs) noexcept nogil:
-    """Whether inputs, if they are asked for, are finite, and targets, if there are any, fit the loss."""
-    if inputs and cbp_net_first_nonfinite(e.net, data.n * e.n_in, data.x) >= 0:
-        return False
-    if data.y == NULL:
-        return True
+cdef inline bint look_through(const real *x, const real *y, Py_ssize_t m, const Expected *e) noexcept nogil:
+    """Whether inputs x (m, n_0) are finite and targets y (m, n_L) fit the loss; NULL for what nobody asks about."""
+    return (x == NULL or all_finite(x, m * e.n_in, e.net)) and (y == NULL or fit_loss(y, m, e))
+
+
+cdef inline bint look_through_data(const cbp_data *data, const Expected *e, bint inputs) noexcept nogil:
+    """The same for either precision; inputs if they are asked for."""
+    cdef const void *x = data.x if inputs else NULL
     if e.element == NPY_FLOAT32:
-        return fit_loss(<const float *>data.y, data.n, e)
-    return fit_loss(<const double *>data.y, data.n, e)
+        return look_through(<const float *>x, <const float *>data.y, data.n, e)
+    return look_through(<const double *>x, <const double *>data.y, data.n, e)
 
 
 cdef inline bint are_sound(const Samples *s, bint inputs, PyObject *check_finite) noexcept:
-    """`look_through`, unless the argument check_finite is False; what is neither that nor True gets a no."""
+    """`look_through_data`, unless the argument check_finite is False; what is neither that nor True gets a no."""
     cdef bint sound
     if check_finite == Py_False:
         return True
     if check_finite != NULL and check_finite != Py_True:
         return False
     if s.data.n <= s.expects.brief_rows:
-        return look_through(&s.data, s.expects, inputs)
+        return look_through_data(&s.data, s.expects, inputs)
     with nogil:
-        sound = look_through(&s.data, s.expects, inputs)
+        sound = look_through_data(&s.data, s.expects, inputs)
     return sound
