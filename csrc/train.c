@@ -164,3 +164,5 @@ int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x) {
     const cbp_kern *k = cbp_kern_for(NULL, dtype);
     return k->first_nonfinite(n, x);
 }
+
+int64_t cbp_net_first_nonfinite(const cbp_net *net, int64_t n, const void *x) { return net->k->first_nonfinite(n, x); }

@@ -17,7 +17,7 @@ C_FILES = sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in {
 C_TESTS = sorted((ROOT / "tests" / "c").glob("*.[ch]"))
 MODULES = sorted(PACKAGE.rglob("*.py"))
 PYTHON = sorted([*MODULES, *(ROOT / "tests").glob("*.py"), *(ROOT / "tools").glob("*.py"), ROOT / "setup.py"])
-CYTHON = sorted(PACKAGE.glob("*.pyx"))
+CYTHON = sorted([*PACKAGE.glob("*.pyx"), *PACKAGE.glob("*.pxd")])
 
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 600
@@ -39,6 +39,15 @@ INCLUDES = {
     "simd/*": [],
     "kern/*": ["../kern.h", "../prim.h", "../*.def", "../simd/*.h", "*.inc"],
     "*.c": ["net.h", "pool.h", "prim.h", "*.def"],
+}
+# The same for Cython: which of our own .pxd files a file may read
+CIMPORTS = {
+    "_core.pyx": {"_arrays", "_c", "_method", "_reading", "_tables"},
+    "_reading.pxd": {"_arrays", "_c"},
+    "_tables.pxd": {"_c"},
+    "_arrays.pxd": set(),
+    "_method.pxd": set(),
+    "_c.pxd": set(),
 }
 # What stands at the bottom of the Python side, and what of cbp it may import at the top of a module
 GROUND = {
@@ -180,9 +189,14 @@ def test_optional_packages_are_imported_on_use(path: Path) -> None:
     assert roots <= {*sys.stdlib_module_names, "numpy", "cbp"}
 
 
-def test_pointers_are_in_one_file() -> None:
-    assert [short(path) for path in CYTHON] == ["src/cbp/_core.pyx"]
+def test_pointers_are_in_one_module() -> None:
+    assert [short(path) for path in CYTHON if path.suffix == ".pyx"] == ["src/cbp/_core.pyx"]
     assert not any("ctypes" in name or "cffi" in name for path in MODULES for name in imported(path))
+
+
+@each(CYTHON)
+def test_cython_cimports_go_down_only(path: Path) -> None:
+    assert set(re.findall(r"^from cbp\.(\w+) cimport", path.read_text(), re.MULTILINE)) <= CIMPORTS[path.name]
 
 
 def python_functions(path: Path) -> Iterator[tuple[str, int]]:

@@ -54,7 +54,7 @@ def set_num_threads(n: int) -> None:
     2
     >>> cbp.set_num_threads(before)
     """
-    _core.set_threads(whole(n, "the number of threads", 1, _core.MAX_THREADS))
+    _core.threads(whole(n, "the number of threads", 1, _core.MAX_THREADS))
 
 
 def get_num_threads() -> int:
@@ -69,4 +69,4 @@ def get_num_threads() -> int:
     return _core.threads()
 
 
-_core.set_threads(_initial())
+_core.threads(_initial())
