@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from machine import cache_sizes
 from problems import Problem
+from stopwatch import Stopwatch
 
 HERE = Path(__file__).parent
 VARIABLE = "CBP_BENCH_PEAK"  # tells the worker where the compiled peak.c is
@@ -29,7 +31,6 @@ FLAGS = {
     "": ["-march=native"],
 }
 TRIES = 5
-BANDWIDTH_SECONDS = 0.05
 
 
 def compiler() -> list[str]:
@@ -42,8 +43,9 @@ def build(isa: str, folder: Path) -> Path:
     if not shutil.which(cc[0]):
         raise RuntimeError(f"no C compiler called {cc[0]}")
     out = folder / "peak.so"
-    flags = ["-O3", "-ffp-contract=fast", "-shared", "-fPIC", *FLAGS.get(isa, FLAGS[""])]
-    done = subprocess.run([*cc, *flags, str(HERE / "peak.c"), "-o", str(out)], capture_output=True, text=True, check=False)
+    flags = ["-O3", "-ffp-contract=fast", *FLAGS.get(isa, FLAGS[""])]
+    command = [*cc, *flags, "-shared", "-fPIC", str(HERE / "peak.c"), "-o", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{cc[0]} cannot compile bench/peak.c: {done.stderr.strip().splitlines()[0]}")
     return out
@@ -89,6 +91,19 @@ class Task:
         return units * self.ROUNDS * self.per_round * self.threads
 
 
+class Moving:
+    """Bytes moved by several threads at once."""
+
+    def __init__(self, moves: list[Callable[[int], Any]]) -> None:
+        self.moves = moves
+
+    def prepare(self) -> None:
+        pass
+
+    def work(self, units: int) -> None:
+        together([lambda move=move: move(units) for move in self.moves])
+
+
 class Ceiling:
     """What the worker called "ceiling" has in the place of a library."""
 
@@ -110,21 +125,26 @@ class Ceiling:
     def versions(self) -> dict[str, Any]:
         return {"numpy": np.__version__}
 
-    def measure(self) -> dict[str, float]:
-        """Return GFLOP/s in both precisions and GB/s of reading and of a triad: in half of L2, and far beyond L3."""
-        from worker import Stopwatch
-
+    def measure(self, seconds: float) -> dict[str, float]:
+        """Return GFLOP/s in both precisions; and GB/s of reading and of a triad, in half of L2 and far beyond L3."""
         found = {}
         for dtype in ("float32", "float64"):
-            watch = Stopwatch(Task(self, Problem("train", (1, 1), 1, dtype=dtype), self.threads), self.threads)
-            units = watch.calibrate(BANDWIDTH_SECONDS)
-            found[f"fma_{dtype}"] = watch.task.flops(units) / median(lambda w=watch, n=units: w.once(n)) / 1e9
+            task = Task(self, Problem("train", (1, 1), 1, dtype=dtype), self.threads)
+            found[f"fma_{dtype}"] = self.rate(task, seconds, task.flops(1))
         caches = cache_sizes()
         l2, last = caches.get("L2", 512 << 10), max(caches.get("L3", 0), 32 << 20)
         for name, size in (("L2", l2 // 2), ("DRAM", 4 * last)):
-            found[f"read_{name}"] = self.bandwidth(self.read, size)
-            found[f"triad_{name}"] = self.bandwidth(self.triad, size)
+            for kind in (self.read, self.triad):
+                jobs = [kind(size) for _ in range(self.threads)]
+                moving = Moving([move for _, move in jobs])
+                found[f"{kind.__name__}_{name}"] = self.rate(moving, seconds, sum(moved for moved, _ in jobs))
         return found
+
+    def rate(self, task: Any, seconds: float, of_unit: int) -> float:
+        """Return how many billions a second, from what a unit of work has."""
+        watch = Stopwatch(task, self.threads)
+        units = watch.calibrate(seconds)
+        return of_unit * units / statistics.median(watch.once() for _ in range(TRIES)) / 1e9
 
     def read(self, size: int) -> tuple[int, Callable[[int], Any]]:
         x = aligned(size // 4)
@@ -133,24 +153,3 @@ class Ceiling:
     def triad(self, size: int) -> tuple[int, Callable[[int], Any]]:
         a, b, c = (aligned(size // 12) for _ in range(3))
         return 12 * len(a), lambda n: self.lib.triad_floats(a.ctypes.data, b.ctypes.data, c.ctypes.data, len(a), n)
-
-    def bandwidth(self, kind: Callable[[int], tuple[int, Callable[[int], Any]]], size: int) -> float:
-        """GB/s of all threads together, each with memory of its own."""
-        from worker import Stopwatch
-
-        class Moving:
-            jobs = [kind(size) for _ in range(self.threads)]
-
-            def prepare(self) -> None:
-                pass
-
-            def work(self, units: int) -> None:
-                together([lambda job=job: job[1](units) for job in self.jobs])
-
-        watch = Stopwatch(Moving(), self.threads)
-        units = watch.calibrate(BANDWIDTH_SECONDS)
-        return sum(size for size, _ in Moving.jobs) * units / median(lambda: watch.once(units)) / 1e9
-
-
-def median(once: Callable[[], float]) -> float:
-    return statistics.median(once() for _ in range(TRIES))

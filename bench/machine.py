@@ -78,7 +78,7 @@ def describe(compiler: list[str]) -> dict[str, Any]:
         "cores": len(cores()),
         "logical_cpus": len(usable()),
         "caches": cache_sizes(),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "python_compiler": platform.python_compiler(),
         "compiler": (output(*compiler, "--version").splitlines() or [""])[0],

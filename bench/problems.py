@@ -20,8 +20,8 @@ NOISE = 0.5  # of the labels, against a teacher's outputs of size 1: no network 
 class Problem:
     """A network and what is to be done with it.
 
-    `kind`: "train" takes the rows in their order, in batches, pass after pass, many passes in one call. "step" trains on
-    one row per call. "predict" computes the outputs of all rows in one call, "predict one" of one row per call.
+    `kind`: "train" takes the rows in their order, in batches, pass after pass, many passes in one call. "step" trains
+    on one row per call. "predict" computes the outputs of all rows in one call, "predict one" of one row per call.
     """
 
     kind: str
@@ -52,8 +52,8 @@ class Problem:
     def flops(self) -> int:
         """Useful operations for one row.
 
-        A multiplication and an addition for each weight: forward; for its gradient; and to propagate the error through it,
-        which the first layer does not need. Biases, activations, loss and optimiser are not counted.
+        A multiplication and an addition for each weight: forward; for its gradient; and to propagate the error through
+        it, which the first layer does not need. Biases, activations, loss and optimiser are not counted.
         """
         p = sum(self.weights_per_layer)
         return 2 * (p + p + p - self.weights_per_layer[0]) if self.trains else 2 * p

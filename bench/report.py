@@ -116,7 +116,9 @@ def as_text(table: Table) -> str:
     """Lay out a table in columns; the first row is the head."""
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     lines = [
-        "  ".join(cell.ljust(w) if i < LEFT else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(w) if i < LEFT else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in table
     ]
     return "\n".join(f"  {line}".rstrip() for line in lines)

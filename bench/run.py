@@ -1,5 +1,6 @@
 """Measure cbp and the other libraries that are installed, in one run.
 
+examples:
     python bench/run.py                      the workloads, in a few minutes
     python bench/run.py full                 more rounds, and the sweeps that become pictures
     python bench/run.py -w xor,medium-sgd -p cbp,numpy -t 1
@@ -12,7 +13,6 @@ import argparse
 import datetime
 import json
 import re
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -28,8 +28,8 @@ from session import Session, Settings, Worker
 from workloads import SWEEPS, WORKLOADS, Item, sweep, workloads
 
 FORMAT = 1
-WORKLOAD_SETTINGS = {"quick": Settings(5, 0.1), "full": Settings(9, 0.15)}
-SWEEP_SETTINGS = {"quick": Settings(3, 0.03), "full": Settings(5, 0.05)}
+WORKLOAD_SETTINGS = {"quick": Settings(5, 0.1), "full": Settings(7, 0.15)}
+SWEEP_SETTINGS = {"quick": Settings(3, 0.03), "full": Settings(5, 0.04)}
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -98,8 +98,8 @@ def plan(args: argparse.Namespace) -> dict[int, list[Item]]:
     return {n: [item for item in items if item.threads == n] for n in sorted({item.threads for item in items})}
 
 
-def settings(args: argparse.Namespace, item: Item) -> Settings:
-    chosen = (WORKLOAD_SETTINGS if item.group == "workload" else SWEEP_SETTINGS)[args.amount]
+def settings(args: argparse.Namespace, group: str) -> Settings:
+    chosen = (WORKLOAD_SETTINGS if group == "workload" else SWEEP_SETTINGS)[args.amount]
     return Settings(args.rounds or chosen.rounds, args.seconds or chosen.seconds)
 
 
@@ -123,9 +123,9 @@ def measure(args: argparse.Namespace, document: dict[str, Any], folder: Path) ->
         wanted = [name for name in PEERS if any(name in of(args, item) for item in items)]
         with Session(wanted, threads, pythons, peak, args.verbose) as session:
             document["libraries"] |= session.greetings()
-            document["ceilings"][str(threads)] = session.ceilings()
+            document["ceilings"][str(threads)] = session.ceilings(settings(args, "sweep").seconds)
             for item in items:
-                result = session.measure(item, of(args, item), settings(args, item))
+                result = session.measure(item, of(args, item), settings(args, item.group))
                 document["results"].append(result)
                 print(report.one_result(result), flush=True)
         write(document, args.output)
@@ -136,14 +136,13 @@ def of(args: argparse.Namespace, item: Item) -> list[str]:
     return args.peers if item.group == "workload" else [name for name in args.sweep_peers if name in args.peers]
 
 
-def new_document(args: argparse.Namespace, argv: list[str]) -> dict[str, Any]:
+def new_document(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "date": datetime.date.today().isoformat(),
-        "command": shlex.join(["python", "bench/run.py", *(part for part in argv if "/" not in part)]),
         "revision": machine.output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"),
         "machine": machine.describe(ceilings.compiler()),
-        "settings": {"workloads": vars(WORKLOAD_SETTINGS[args.amount]), "sweeps": vars(SWEEP_SETTINGS[args.amount])},
+        "settings": {group: vars(settings(args, group)) for group in ("workload", "sweep")},
         "libraries": {},
         "ceilings": {},
         "results": [],
@@ -173,7 +172,7 @@ def main(argv: list[str] | None = None) -> None:
         show_list()
         return
     begin = time.monotonic()
-    document = new_document(args, sys.argv[1:] if argv is None else argv)
+    document = new_document(args)
     about = document["machine"]
     print(f"{about['cpu']}, {about['cores']} cores, {about['system']}, {about['python']}\n")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from ceilings import VARIABLE
 from machine import cores
 from peers.numpy_loop import NumPy
@@ -23,12 +25,12 @@ HERE = Path(__file__).parent
 LIMITS = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "CBP")
 CHOOSE_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE")
 GAP = 0.02  # seconds before a repetition, in which the threads of the one before fall asleep
-LOSS_TOLERANCE = 0.02  # of what the first pass gains or loses
+LOSS_TOLERANCE = 0.001  # of what the first pass gains or loses
 OUTPUT_TOLERANCE = 1e-4
 
 
 def environment(threads: int, peak: Path | None) -> dict[str, str]:
-    """Return the environment of a worker: every library is told how many threads it may use, and left its own kernels."""
+    """Return the environment of a worker: each library is told its number of threads, and left its own kernels."""
     env = {name: value for name, value in os.environ.items() if name not in CHOOSE_KERNELS}
     env |= {f"{name}_NUM_THREADS": str(threads) for name in LIMITS}
     env |= {"VECLIB_MAXIMUM_THREADS": str(threads), "NPROC": str(threads), "JAX_PLATFORMS": "cpu"}
@@ -97,8 +99,10 @@ class Settings:
 class Session:
     """All libraries with one number of threads."""
 
-    def __init__(self, names: list[str], threads: int, pythons: dict[str, str], peak: Path | None, verbose: bool) -> None:
-        self.threads, self.make = threads, lambda name: Worker(name, threads, pythons.get(name, sys.executable), peak, verbose)
+    def __init__(
+        self, names: list[str], threads: int, pythons: dict[str, str], peak: Path | None, verbose: bool
+    ) -> None:
+        self.make = lambda name: Worker(name, threads, pythons.get(name, sys.executable), peak, verbose)
         self.workers = {name: self.make(name) for name in ([*names, "ceiling"] if peak else names)}
 
     def __enter__(self) -> Session:
@@ -111,43 +115,47 @@ class Session:
     def greetings(self) -> dict[str, dict[str, Any]]:
         return {name: worker.greeting() for name, worker in self.workers.items() if name != "ceiling"}
 
-    def ceilings(self) -> dict[str, float]:
-        """Measure peak and bandwidth, if there is a compiler."""
+    def ceilings(self, seconds: float) -> dict[str, float]:
+        """Measure peak and bandwidth in repetitions of so many seconds, if there is a compiler."""
         if "ceiling" not in self.workers:
             return {}
         self.workers["ceiling"].greeting()
-        return self.workers["ceiling"].ask("measure")
+        return self.workers["ceiling"].ask("measure", seconds=seconds)
 
     def measure(self, item: Item, names: list[str], settings: Settings) -> dict[str, Any]:
         """Measure one item with these libraries; return what the report keeps of it."""
         fields = dataclasses.asdict(item.problem)
-        reference, found = None, {}
-        for name in [*names, *(["ceiling"] if "ceiling" in self.workers else [])]:
-            found[name] = self.load(name, fields)
-            if "check" in found[name] and name != "ceiling":
-                reference = reference or Reference(item.problem)
-                found[name]["check"]["agrees"] = reference.agrees(found[name]["check"])
-        ready = [name for name in found if "reason" not in found[name]]
-        for name in ready:
-            found[name] |= self.workers[name].ask("calibrate", target=settings.seconds)
-            found[name]["seconds"] = []
-        for name in turns(ready, settings.rounds):
+        if "ceiling" in self.workers:
+            names = [*names, "ceiling"]
+        found = {name: self.load(name, fields) for name in names}
+        reference = self.compare(found, item.problem)
+        for name in fit(found):
+            found[name] |= {**self.workers[name].ask("calibrate", target=settings.seconds), "seconds": []}
+        for name in turns(fit(found), settings.rounds):
             time.sleep(GAP)
             reply = self.workers[name].ask("run")
             if "reason" in reply:
                 found[name] = reply
             elif "seconds" in found[name]:
-                scale = 1 if name == "ceiling" else item.problem.flops
-                found[name]["seconds"].append(float(f"{reply['seconds'] / reply['flops'] * scale:.5g}"))
+                for_one = item.problem.flops if name != "ceiling" else 1  # a row, or an operation
+                found[name]["seconds"].append(float(f"{reply['seconds'] / reply['flops'] * for_one:.5g}"))
         peak = found.pop("ceiling", {}).get("seconds", [])
         return {
-            **{field.name: getattr(item, field.name) for field in dataclasses.fields(item) if field.name != "problem"},
+            **{name: value for name, value in vars(item).items() if name != "problem"},
             "problem": fields,
             "flops": item.problem.flops,
-            "reference": vars(reference) if reference else {},
+            "reference": reference,
             "peak": [round(1e-9 / seconds, 2) for seconds in peak],
             "libraries": found,
         }
+
+    @staticmethod
+    def compare(found: dict[str, dict[str, Any]], problem: Problem) -> dict[str, float | None]:
+        """Note which libraries did the work that was asked for; return what that comes to."""
+        checks = [found[name]["check"] for name in fit(found) if name != "ceiling"]
+        for check in checks:
+            check["agrees"] = reference_of(problem).agrees(check)
+        return vars(reference_of(problem)) if checks else {}
 
     def load(self, name: str, fields: dict[str, Any]) -> dict[str, Any]:
         """Give a problem to a worker, a new one if the last problem was too much for the old."""
@@ -161,11 +169,22 @@ class Session:
         return worker.ask("load", problem=fields)
 
 
+def fit(found: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the names of those that have not given up."""
+    return [name for name, about in found.items() if "reason" not in about]
+
+
 def turns(names: list[str], rounds: int) -> Iterator[str]:
     """Yield every name once a round, beginning with another one each time."""
     for i in range(rounds):
         first = i % max(1, len(names))
         yield from names[first:] + names[:first]
+
+
+@functools.lru_cache
+def reference_of(problem: Problem) -> Reference:
+    """Return the reference of a problem; the same one for every number of threads."""
+    return Reference(problem)
 
 
 class Reference:
@@ -175,19 +194,17 @@ class Reference:
         self.start: float | None = None
         self.loss: float | None = None
         if problem.trains:
-            exact = dataclasses.replace(problem, kind="train", dtype="float64", batch=problem.batch)
-            X, Y, labels = data(exact)
-            X, Y = data(problem)[0].astype("float64"), Y
+            X, Y, labels = data(problem)
             plain = NumPy()
-            plain.load(exact, 1, X, Y, labels)
-            plain.start = [(np.float64(W), np.float64(b)) for W, b in start(problem)]
+            plain.load(dataclasses.replace(problem, dtype="float64"), 1, np.float64(X), np.float64(Y), labels)
+            plain.start = [(np.float64(W), np.float64(b)) for W, b in start(problem)]  # rounded as the others'
             plain.reset()
             self.start = loss(problem, plain.weights(), X, Y)
             plain.train(1)
             self.loss = loss(problem, plain.weights(), X, Y)
 
     def agrees(self, check: dict[str, float]) -> bool:
-        """Whether a library's loss is the reference's, by a small part of the way from the start; or its outputs are."""
+        """Whether a loss is that of the reference, by a small part of what the pass gained; or whether outputs are."""
         if self.loss is None or self.start is None:
             return check["error"] <= OUTPUT_TOLERANCE
         return abs(check["loss"] - self.loss) <= LOSS_TOLERANCE * abs(self.start - self.loss)

@@ -7,31 +7,22 @@ The environment variables that limit threads are set by session.py. The library 
 
 from __future__ import annotations
 
-import gc
 import json
-import math
 import os
 import sys
-import time
 import traceback
 from typing import Any
 
 import numpy as np
-from problems import Problem, data, loss, outputs
 
-FINE = 1e-5  # seconds: a clock of CPU time that ticks more coarsely is of no use
-LONG = 0.03  # seconds: a unit of work that needs no warming up
+from problems import Problem, data, loss, outputs
+from stopwatch import Stopwatch
+
 CHECKED = 512  # rows whose outputs are compared
 
 
-def clock(threads: int) -> Any:
-    """Return the CPU time of this process for one thread, wall time for more."""
-    cpu = time.get_clock_info("process_time").resolution <= FINE
-    return time.process_time if threads == 1 and cpu else time.perf_counter
-
-
 class Task:
-    """A problem in the hands of a library. A unit of work is a pass over the rows, in one call or in one call per row."""
+    """A problem in the hands of a library. A unit of work is a pass over the rows, in one call or in a call per row."""
 
     def __init__(self, peer: Any, problem: Problem, threads: int) -> None:
         self.peer, self.problem = peer, problem
@@ -78,35 +69,6 @@ class Task:
         return units * self.problem.rows * self.problem.flops
 
 
-class Stopwatch:
-    """Times a task: first how many units fill the time asked for, then repetitions of that many."""
-
-    def __init__(self, task: Any, threads: int) -> None:
-        self.task, self.clock, self.units = task, clock(threads), 1
-        self.seconds = 0.0  # that one unit takes, about
-
-    def once(self, units: int) -> float:
-        """Return how long so many units took, from the start weights."""
-        if self.seconds < LONG:
-            self.task.work(max(1, units // 16))  # caches and the core's clock are as in the middle of a long run
-        self.task.prepare()
-        gc.collect()
-        gc.disable()
-        begin = self.clock()
-        self.task.work(units)
-        seconds = self.clock() - begin
-        gc.enable()
-        return seconds
-
-    def calibrate(self, target: float) -> int:
-        seconds = self.once(self.units)
-        while seconds < target / 2:
-            self.units = math.ceil(self.units * min(16, target / max(seconds, 1e-9)))
-            seconds = self.once(self.units)
-        self.seconds = seconds / self.units
-        return self.units
-
-
 class Worker:
     """Answers to what run.py asks."""
 
@@ -132,10 +94,9 @@ class Worker:
         return {"units": self.stopwatch.calibrate(target)}
 
     def run(self) -> dict[str, Any]:
-        """Return the seconds that a useful operation took; the asker knows how many a row has."""
+        """Return the seconds of a repetition, and how many useful operations it had."""
         assert self.stopwatch
-        units = self.stopwatch.units
-        return {"seconds": self.stopwatch.once(units), "flops": self.stopwatch.task.flops(units)}
+        return {"seconds": self.stopwatch.once(), "flops": self.stopwatch.task.flops(self.stopwatch.units)}
 
     def measure(self, **request: Any) -> dict[str, Any]:
         return self.peer.measure(**request)

@@ -12,7 +12,7 @@ ROWS = 12_800  # of the 784 inputs' data: 40 MB, more than most caches hold
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """One problem with one number of threads. In a sweep, `x` is its place on the axis and `curve` which line it is on."""
+    """One problem with one number of threads. In a sweep, `x` is its place on the axis, and `curve` names its line."""
 
     group: str
     name: str
@@ -57,11 +57,13 @@ def workloads(names: list[str], threads: list[int]) -> list[Item]:
 
 # ---- sweeps: one thing varies, the rest stays ----
 
-MANY = 1024  # rows of a pass, or one batch if that is more
+MANY, MUCH = 1024, 2e9  # rows and operations of a pass, about; but one batch at least
 
 
 def training(*widths: int, batch: int = 128, **fields: str) -> Problem:
-    return Problem("train", widths, batch * -(-MANY // batch), batch=batch, rate=0.01, **fields)
+    one = Problem("train", widths, batch, batch=batch, rate=0.01, **fields)
+    batches = min(MANY, MUCH / one.flops) // batch
+    return dataclasses.replace(one, rows=batch * max(1, int(batches)))
 
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 100, 128, 256, 512, 1000, 2048, 4096, 10_000)

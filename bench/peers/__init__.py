@@ -9,6 +9,7 @@ import importlib
 from typing import Any
 
 import numpy as np
+
 from problems import Problem, start
 
 # name: how it is called in tables, module, class

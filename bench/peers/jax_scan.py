@@ -50,10 +50,10 @@ class Jax(Peer):
 
     def reset(self):
         theta = [(jnp.array(W), jnp.array(b)) for W, b in self.start]
-        if self.problem.optimizer == "sgd":
-            self.state = (theta,)
-        else:
-            self.state = theta, each(jnp.zeros_like, theta), each(jnp.zeros_like, theta), jnp.zeros((), self.problem.dtype)
+        self.state = (theta,)
+        if self.problem.optimizer == "adam":
+            m, v = each(jnp.zeros_like, theta), each(jnp.zeros_like, theta)
+            self.state = theta, m, v, jnp.zeros((), self.problem.dtype)
         jax.block_until_ready(self.state)
 
     def logits(self, theta, A):

@@ -8,7 +8,8 @@ import numpy as np
 from peers import Peer, Refusal
 
 INCREMENTAL, LINEAR_ERROR = 0, 0
-ACTIVATIONS = {"identity": (0, 1.0), "sigmoid": (3, 0.5), "tanh": (5, 1.0)}  # number in fann_data.h, steepness for our formula
+# FANN's number of an activation, and the steepness with which its formula is ours
+ACTIVATIONS = {"identity": (0, 1.0), "sigmoid": (3, 0.5), "tanh": (5, 1.0)}
 REAL, REALS = ctypes.c_float, ctypes.POINTER(ctypes.c_float)
 FILL = ctypes.CFUNCTYPE(None, ctypes.c_uint, ctypes.c_uint, ctypes.c_uint, REALS, REALS)
 
@@ -105,8 +106,9 @@ class Fann(Peer):
         )
 
     def connections(self):
-        """FANN's connections, as it has them and as a table on the same memory; for each layer which of them are its own,
-        and their places (i, j) in a matrix of weights with the bias below. Units are numbered layer by layer, bias last.
+        """FANN's connections, as it has them and as a table on the same memory; and for each layer which are its own.
+
+        With these come their places (i, j) in a matrix of weights, the bias below. A layer's last unit is its bias.
         """
         array = (Connection * self.lib.fann_get_total_connections(self.net))()
         self.lib.fann_get_connection_array(self.net, array)

@@ -1,8 +1,8 @@
 """cbp, through its public interface."""
 
-import cbp
 import numpy as np
 
+import cbp
 from peers import Peer
 
 
@@ -15,9 +15,7 @@ class Cbp(Peer):
     def build(self):
         p = self.problem
         cbp.set_num_threads(self.threads)
-        self.net = cbp.Network(
-            list(p.widths), activation=p.hidden, output=p.output, loss=p.loss, dtype=p.dtype, seed=0
-        )
+        self.net = cbp.Network(list(p.widths), activation=p.hidden, output=p.output, loss=p.loss, dtype=p.dtype, seed=0)
         self.optimizer = {"sgd": cbp.optimizers.SGD, "adam": cbp.optimizers.Adam}[p.optimizer]
 
     def hold(self, X, Y, labels):
@@ -31,8 +29,8 @@ class Cbp(Peer):
 
     def train(self, passes):
         p = self.problem
-        optimizer = self.optimizer(p.rate)
-        self.net.fit(self.X, self.Y, epochs=passes, batch_size=p.batch, optimizer=optimizer, shuffle=False, progress=False)
+        settings = {"epochs": passes, "batch_size": p.batch, "optimizer": self.optimizer(p.rate)}
+        self.net.fit(self.X, self.Y, shuffle=False, progress=False, **settings)
 
     def step(self, x, y):
         self.net.train_step(x, y, self.problem.rate)

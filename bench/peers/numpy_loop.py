@@ -1,9 +1,9 @@
 """NumPy: the training loop that one writes oneself. In float64 it is also the reference that all are compared with."""
 
 import numpy as np
-from problems import ACTIVATIONS
 
 from peers import Peer
+from problems import ACTIVATIONS
 
 SLOPES = {  # g'(z) from a = g(z)
     "sigmoid": lambda a: a * (1 - a),

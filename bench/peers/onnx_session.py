@@ -35,7 +35,8 @@ class OnnxRuntime(Peer):
                 nodes.append(helper.make_node(OPERATORS[activation], [last], [f"A{l}"]))
                 last = f"A{l}"
         kind = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}[p.dtype]
-        ends = [helper.make_tensor_value_info(name, kind, ["m", n]) for name, n in (("X", p.widths[0]), (last, p.widths[-1]))]
+        ends = [("X", p.widths[0]), (last, p.widths[-1])]
+        ends = [helper.make_tensor_value_info(name, kind, ["m", n]) for name, n in ends]
         graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], values)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
