@@ -51,6 +51,7 @@ STYLE = {
     "axes.grid": True,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
+    "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "cbp",
 }
 SWEEPS = {  # title, axis
@@ -86,23 +87,16 @@ def overview(document: dict[str, Any]) -> plt.Figure:
     figure, axes = plt.subplots(len(panels), 1, figsize=size, squeeze=False, sharex=True, height_ratios=heights)
     shown = {}
     for ax, (threads, group) in zip(axes[:, 0], panels.items(), strict=True):
+        shown["cbp"] = ax.axvline(1, color=BLUE, linewidth=1.4)
         for place, result in enumerate(reversed(group)):
-            for name in result["libraries"]:
-                ratio = report.ratio(result, name)
-                if ratio and report.agrees(result, name):
-                    (shown[name],) = ax.plot(
-                        ratio,
-                        place,
-                        LOOKS[name][1],
-                        color=LOOKS[name][0],
-                        markersize=6,
-                        markeredgecolor="white",
-                        markeredgewidth=0.5,
-                        zorder=4 if name == "cbp" else 3,
-                    )
+            others = [name for name in result["libraries"] if name != "cbp" and report.agrees(result, name)]
+            for name in others:
+                if ratio := report.ratio(result, name):
+                    colour, marker = LOOKS[name]
+                    style = {"color": colour, "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.5}
+                    (shown[name],) = ax.plot(ratio, place, marker, zorder=3, **style)
         ax.set_yticks(range(len(group)), [report.title(Problem.read(r["problem"])) for r in reversed(group)])
         ax.set_ylim(-0.6, len(group) - 0.4)
-        ax.axvline(1, color=BLUE, linewidth=1)
         ax.set_xscale("log")
         ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -117,7 +111,7 @@ def overview(document: dict[str, Any]) -> plt.Figure:
         loc="lower right",
         bbox_to_anchor=(1, 1.06),
         frameon=False,
-        handletextpad=0.1,
+        handletextpad=0.3,
         columnspacing=1.2,
     )
     return figure
@@ -155,11 +149,10 @@ def looks(keys: list[tuple[str, str, int]]) -> dict[tuple[str, str, int], dict[s
     return found
 
 
-def draw(ax: plt.Axes, points: list[tuple[float, float, float]], look: dict[str, Any]) -> None:
-    """A line through the medians, and the middle half of the rounds as a band."""
-    x, y, spread = (list(column) for column in zip(*points, strict=True))
+def draw(ax: plt.Axes, points: list[tuple[float, float, float, float]], look: dict[str, Any]) -> None:
+    """A line through the medians, and the middle half of the rounds as a band; points are (x, y, low, high)."""
+    x, y, low, high = (list(column) for column in zip(*points, strict=True))
     ax.plot(x, y, markersize=3.2, linewidth=1.4, **look)
-    low, high = ([v * (1 + sign * s) for v, s in zip(y, spread, strict=True)] for sign in (-1, 1))
     ax.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
 
 
@@ -212,9 +205,10 @@ def sweep(document: dict[str, Any], name: str) -> plt.Figure:
     look = looks(list(found))
     figure, (left, right) = plt.subplots(1, 2, figsize=(9.2, 3.5))
     for key, points in found.items():
-        draw(left, [(x, f.seconds, f.spread) for x, f in points], look[key])
+        draw(left, [(x, f.seconds, f.low, f.high) for x, f in points], look[key])
         if all(f.of_peak is not None for _, f in points):
-            draw(right, [(x, 100 * f.of_peak, f.spread) for x, f in points], look[key])
+            percent = [(x, 100 * f.of_peak, f) for x, f in points]
+            draw(right, [(x, y, y * f.seconds / f.high, y * f.seconds / f.low) for x, y, f in percent], look[key])
     ticks(left, name, [r["x"] for r in results])
     ticks(right, name, [r["x"] for r in results])
     left.set_yscale("log")

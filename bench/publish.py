@@ -21,6 +21,7 @@ from typing import Any
 import report
 from peers import PEERS
 from problems import Problem
+from workloads import WORKLOADS
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
@@ -41,7 +42,9 @@ def origin(path: Path) -> str:
 
 
 def workloads(document: dict[str, Any]) -> list[dict[str, Any]]:
-    return [r for r in document["results"] if r["group"] == "workload" and report.figures(r, "cbp")]
+    """Return the workloads that cbp did, in the order of workloads.py, one thread before more."""
+    found = [r for r in document["results"] if r["group"] == "workload" and report.figures(r, "cbp")]
+    return sorted(found, key=lambda result: (list(WORKLOADS).index(result["name"]), result["threads"]))
 
 
 def measured(document: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from peers import PEERS
 from problems import Problem
 
 Table = list[list[str]]
+UNBROKEN = "\u00a0"  # a space where no line ends
 LEFT = 1  # columns that are words, not numbers
 
 
@@ -18,12 +19,18 @@ LEFT = 1  # columns that are words, not numbers
 class Figures:
     """What one library did with one item; seconds are for a row."""
 
-    seconds: float
-    spread: float  # half the distance between the quartiles, as a part of the median
+    seconds: float  # the median of the rounds
+    low: float  # and the quartiles
+    high: float
     rows_per_second: float
     update_seconds: float  # for one batch, or one call
     gflops: float
     of_peak: float | None
+
+    @property
+    def spread(self) -> float:
+        """Half the distance between the quartiles, as a part of the median."""
+        return (self.high - self.low) / 2 / self.seconds
 
 
 def figures(result: dict[str, Any], name: str) -> Figures | None:
@@ -36,15 +43,21 @@ def figures(result: dict[str, Any], name: str) -> Figures | None:
     problem = Problem.read(result["problem"])
     rows = problem.rows if problem.kind == "predict" else problem.batch
     gflops = result["flops"] / median / 1e9
-    peak = statistics.median(result["peak"]) if result["peak"] else None
+    peak = peak_of(result)
     return Figures(
         seconds=median,
-        spread=(high - low) / 2 / median,
+        low=low,
+        high=high,
         rows_per_second=1 / median,
         update_seconds=median * rows,
         gflops=gflops,
         of_peak=gflops / peak if peak else None,
     )
+
+
+def peak_of(result: dict[str, Any]) -> float | None:
+    """Return the FMA peak in GFLOP/s: the most that the cores did in the rounds of this item."""
+    return max(result["peak"], default=None)
 
 
 def ratio(result: dict[str, Any], name: str, to: str = "cbp") -> float | None:
@@ -127,7 +140,8 @@ def as_text(table: Table) -> str:
 def as_markdown(table: Table, left: int = LEFT) -> str:
     head, *body = table
     rule = ["---" if i < left else "--:" for i in range(len(head))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *body])
+    lines = ["| " + " | ".join(row) + " |" for row in [head, rule, *body]]
+    return "\n".join(lines).replace(" %", f"{UNBROKEN}%")
 
 
 def by_speed(result: dict[str, Any]) -> list[tuple[str, Figures]]:
@@ -153,8 +167,9 @@ def one_result(result: dict[str, Any]) -> str:
                 "–" if relative is None else times(relative),
             ]
         )
-    peak = f", FMA peak {number(statistics.median(result['peak']))} GFLOP/s" if result["peak"] else ""
-    lines = [f"{result['name']}: {title(problem)}, {count(result['threads'])}{peak}", as_text(table)]
+    peak = peak_of(result)
+    of = f", FMA peak {number(peak)} GFLOP/s" if peak else ""
+    lines = [f"{result['name']}: {title(problem)}, {count(result['threads'])}{of}", as_text(table)]
     if "*" in lines[-1]:
         lines.append("  * did other work: its loss or its outputs are not those of the reference")
     left_out = [f"{PEERS[name][0]} ({got['reason']})" for name, got in result["libraries"].items() if "reason" in got]
