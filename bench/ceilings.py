@@ -26,7 +26,7 @@ VARIABLE = "CBP_BENCH_PEAK"  # tells the worker where the compiled peak.c is
 FLAGS = {
     "avx512": ["-mavx512f", "-mavx512dq", "-mfma"],
     "avx2": ["-mavx2", "-mfma"],
-    "scalar": ["-DSCALAR"],
+    "scalar": ["-DSCALAR", "-fno-tree-vectorize", "-fno-tree-slp-vectorize"],
     "neon": [],
     "": ["-march=native"],
 }

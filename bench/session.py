@@ -24,7 +24,8 @@ from workloads import Item
 HERE = Path(__file__).parent
 LIMITS = ("OMP", "OPENBLAS", "MKL", "BLIS", "NUMEXPR", "CBP")
 CHOOSE_KERNELS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_ENABLE_INSTRUCTIONS", "MKL_DEBUG_CPU_TYPE")
-GAP = 0.02  # seconds before a repetition, in which the threads of the one before fall asleep
+GAP = 0.01  # seconds before a repetition
+LONG_GAP = 0.05  # with several threads: those of the library before may spin for 30 ms before they sleep
 LOSS_TOLERANCE = 0.001  # of what the first pass gains or loses
 OUTPUT_TOLERANCE = 1e-4
 
@@ -132,7 +133,7 @@ class Session:
         for name in fit(found):
             found[name] |= {**self.workers[name].ask("calibrate", target=settings.seconds), "seconds": []}
         for name in turns(fit(found), settings.rounds):
-            time.sleep(GAP)
+            time.sleep(GAP if item.threads == 1 else LONG_GAP)
             reply = self.workers[name].ask("run")
             if "reason" in reply:
                 found[name] = reply
