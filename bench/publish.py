@@ -129,6 +129,8 @@ def machine(document: dict[str, Any]) -> str:
     hardware = f"{about['cpu']}, {about['cores']} cores, {isa}, {caches}"
     software = f"{about['system']}, {about['python']}, {about['compiler']}"
     rounds = f"Medians of {settings['rounds']} rounds."
+    if about["load_before"] is not None:
+        rounds += f" Load of the machine before the run: {about['load_before']:.1f}."
     return f"{day.day} {day:%B %Y}. {hardware}; {software}.\n{versions(document)}. {rounds}"
 
 
