@@ -183,6 +183,9 @@ def main(argv: list[str] | None = None) -> None:
     print(report.summary([r for r in document["results"] if r["group"] == "workload"]))
     write(document, args.output)
     print(f"\n{(time.monotonic() - begin) / 60:.1f} minutes")
+    own = [result for result in document["results"] if "cbp" in result["libraries"]]
+    if failed := [r["name"] for r in own if not (report.figures(r, "cbp") and report.agrees(r, "cbp"))]:
+        sys.exit(f"cbp has failed, or done other work than the reference, in {', '.join(failed)}")
 
 
 if __name__ == "__main__":

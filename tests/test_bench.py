@@ -178,6 +178,15 @@ def test_a_library_that_is_missing_is_left_out_with_its_reason(monkeypatch, tmp_
     assert "without scikit-learn (ImportError: not here)" in done.stdout
 
 
+def test_a_run_in_which_cbp_fails_says_so(monkeypatch, tmp_path):
+    (tmp_path / "cbp.py").write_text("raise ImportError('not here')", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    done = run("run.py", "-w", "one-row-small", "-p", "cbp,numpy", "-t", "1", "-r", "1", "--seconds", "0.001")
+    assert done.returncode == 1
+    assert "cbp has failed" in done.stderr
+    assert "without cbp (ImportError: not here)" in done.stdout
+
+
 # ---- the documentation ----
 
 kept = pytest.mark.skipif(not list(publish.RESULTS.glob("*.json")), reason="no report is kept")
