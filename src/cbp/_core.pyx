@@ -593,7 +593,8 @@ def permutation(seed, stream, Py_ssize_t n):
 
 def philox(counter, key):
     """The 128 random bits of Philox4x32-10 for four words of counter and two of key."""
-    cdef uint32_t c[4], k[2], out[4]
+    cdef uint32_t[4] c, out
+    cdef uint32_t[2] k
     c[0], c[1], c[2], c[3] = counter
     k[0], k[1] = key
     cbp_philox(c, k, out)
