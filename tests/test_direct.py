@@ -158,10 +158,10 @@ def test_arrays_of_every_kind_give_the_same(shape):
         assert net.predict(inputs).tobytes() == outputs, kind
 
 
-def test_data_that_were_pickled_or_may_not_be_written_take_the_short_way():
+def test_data_of_these_kinds_take_the_short_way():
     kinds = dict(unusual(numbers(4, 3)))
     with the_short_way_only(network()) as net:
-        for kind in ("read-only", "unpickled"):
+        for kind in ("read-only", "unpickled", "little-endian", "float64"):
             net.predict(kinds[kind])
 
 
@@ -215,6 +215,10 @@ WRONG = {
     "infinity to hit": (network, numbers(9, 3), changed(numbers(9, 2), (8, 1), inf)),
     "NaN as a number": (lambda: network(3, 1), X3, nan),
     "too large for float32": (lambda: network(3, 1), X3, 1e300),
+    "NaN in float64": (network, np.array([0, nan, 0]), Y2),
+    "float64 too large for float32": (network, np.array([[0, 0, 0], [0, -1e39, 0]]), numbers(2, 2)),
+    "float64 too large to hit": (network, X3, np.array([0, 1e39])),
+    "float64 for many": (network, changed(np.zeros((9000, 3)), (8999, 1), 1e300), numbers(9000, 2)),
     "above 1": (sigmoid, X3, changed(Y2, 1, 1.0000001)),
     "below 0": (sigmoid, X3, changed(Y2, 1, -1e-30)),
     "NaN as a share of 1": (sigmoid, X3, changed(Y2, 1, nan)),

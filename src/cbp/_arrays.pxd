@@ -42,6 +42,7 @@ cdef extern from *:
     void *PyArray_DATA(PyArrayObject *)
     npy_intp PyArray_ITEMSIZE(PyArrayObject *)
     npy_intp PyArray_NBYTES(PyArrayObject *)
+    PyArray_Descr *PyArray_DescrFromType(int)
     # Takes one reference to the descr; SetBaseObject takes one to the base
     object PyArray_NewFromDescr(PyTypeObject *, PyArray_Descr *, int, npy_intp *, npy_intp *, void *, int, PyObject *)
     int PyArray_SetBaseObject(PyArrayObject *, PyObject *) except -1

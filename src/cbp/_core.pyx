@@ -169,12 +169,8 @@ cdef class Plan:
         cdef Py_ssize_t n = X.shape[0]
         self.outputs(parameters, n, x, data_of(out, self.expects.element, n, self.expects.n_out, True))
 
-    cdef object outputs_of(self, const Samples *s, void *theta, out):
-        """Outputs for the inputs of s, in `out` if that is not None."""
-        if out is None:
-            out = array_at(NULL, None, self.dtype, s.data.n, self.expects.n_out, s.single)
-        self.outputs(theta, s.data.n, s.data.x, PyArray_DATA(<PyArrayObject *>out))
-        return out
+    cdef object new_outputs(self, const Samples *s):
+        return array_at(NULL, None, self.dtype, s.data.n, self.expects.n_out, s.single)
 
     cdef int outputs(self, void *theta, Py_ssize_t n, const void *x, void *out) except -1:
         """The same on pointers. A workspace that is small lies on the stack."""
@@ -484,66 +480,80 @@ cdef class Direct:
     cdef public Memory _memory
 
 
-cdef bint begin(int method, Direct net, PyObject **args, Py_ssize_t n, PyObject *names, PyObject **given,
+cdef bint begin(int method, Memory memory, PyObject **args, Py_ssize_t n, PyObject *names, PyObject **given,
                 Samples *s) noexcept:
     """Arguments by parameter, and what the network expects of them."""
-    if net._memory is None or not take(&methods[method], args, n, names, given):
+    if memory is None or not take(&methods[method], args, n, names, given):
         return False
-    s.expects = &net._memory.plan.expects
+    s.expects = &memory.plan.expects
     return True
 
 
 cdef object call_predict(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # X, out, check_finite
+    cdef Memory memory = net._memory
     cdef Samples s
-    if (begin(PREDICT, net, args, n, names, given, &s) and read_inputs(&s, given[0]) and fits_outputs(&s, given[1])
-            and are_sound(&s, True, given[2])):
-        return net._memory.plan.outputs_of(&s, net._memory._mem.theta, None if given[1] == NULL else <object>given[1])
+    if begin(PREDICT, memory, args, n, names, given, &s):
+        _X = narrowed(s.expects, &given[0])
+        if read_inputs(&s, given[0]) and fits_outputs(&s, given[1]) and are_sound(&s, True, given[2]):
+            out = memory.plan.new_outputs(&s) if is_none(given[1]) else <object>given[1]
+            memory.plan.outputs(memory._mem.theta, s.data.n, s.data.x, PyArray_DATA(<PyArrayObject *>out))
+            return out
     return leave_to_friendly(&methods[PREDICT], net, args, n, names)
 
 
 cdef object call_forward(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # X, check_finite
+    cdef Memory memory = net._memory
     cdef Samples s
-    if begin(FORWARD, net, args, n, names, given, &s) and read_inputs(&s, given[0]) and are_sound(&s, True, given[1]):
-        return net._memory.up(<object>given[0], &s.data, s.single)
+    if begin(FORWARD, memory, args, n, names, given, &s):
+        _X = narrowed(s.expects, &given[0])
+        if read_inputs(&s, given[0]) and are_sound(&s, True, given[1]):
+            return memory.up(<object>given[0], &s.data, s.single)
     return leave_to_friendly(&methods[FORWARD], net, args, n, names)
 
 
 cdef object call_backward(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # Y, sample_weight, check_finite
+    cdef Memory memory = net._memory
     cdef Samples s
-    if (begin(BACKWARD, net, args, n, names, given, &s) and is_none(given[1]) and net._memory.recall(&s)
-            and read_targets(&s, given[0]) and are_sound(&s, False, given[2])):
-        return finite(net, net._memory.down(None, &s.data, s.single, NULL), NULL)
+    if begin(BACKWARD, memory, args, n, names, given, &s) and is_none(given[1]) and memory.recall(&s):
+        _Y = narrowed(s.expects, &given[0])
+        if read_targets(&s, given[0]) and are_sound(&s, False, given[2]):
+            return finite(net, memory.down(None, &s.data, s.single, NULL), NULL)
     return leave_to_friendly(&methods[BACKWARD], net, args, n, names)
 
 
 cdef object call_gradient(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # X, y, sample_weight, check_finite
+    cdef Memory memory = net._memory
     cdef Samples s
-    if (begin(GRADIENT, net, args, n, names, given, &s) and is_none(given[2])
-            and read_inputs(&s, given[0]) and read_targets(&s, given[1]) and are_sound(&s, True, given[3])):
-        return finite(net, net._memory.down(<object>given[0], &s.data, s.single, NULL), NULL)
+    if begin(GRADIENT, memory, args, n, names, given, &s) and is_none(given[2]):
+        _X, _y = narrowed(s.expects, &given[0]), narrowed(s.expects, &given[1])
+        if read_inputs(&s, given[0]) and read_targets(&s, given[1]) and are_sound(&s, True, given[3]):
+            return finite(net, memory.down(<object>given[0], &s.data, s.single, NULL), NULL)
     return leave_to_friendly(&methods[GRADIENT], net, args, n, names)
 
 
 cdef object call_update(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # learning_rate
+    cdef Memory memory = net._memory
     cdef Samples s
     cdef double rate
-    if begin(UPDATE, net, args, n, names, given, &s) and as_number(given[0], &rate):
-        return net._memory.descend(rate)
+    if begin(UPDATE, memory, args, n, names, given, &s) and as_number(given[0], &rate):
+        return memory.descend(rate)
     return leave_to_friendly(&methods[UPDATE], net, args, n, names)
 
 
 cdef object call_train_step(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # X, Y, learning_rate, sample_weight, check_finite
+    cdef Memory memory = net._memory
     cdef Samples s
     cdef double rate
-    if (begin(TRAIN_STEP, net, args, n, names, given, &s) and as_number(given[2], &rate) and is_none(given[3])
-            and read_inputs(&s, given[0]) and read_targets(&s, given[1]) and are_sound(&s, True, given[4])):
-        return finite(net, net._memory.down(<object>given[0], &s.data, s.single, &rate), &rate)
+    if begin(TRAIN_STEP, memory, args, n, names, given, &s) and as_number(given[2], &rate) and is_none(given[3]):
+        _X, _Y = narrowed(s.expects, &given[0]), narrowed(s.expects, &given[1])
+        if read_inputs(&s, given[0]) and read_targets(&s, given[1]) and are_sound(&s, True, given[4]):
+            return finite(net, memory.down(<object>given[0], &s.data, s.single, &rate), &rate)
     return leave_to_friendly(&methods[TRAIN_STEP], net, args, n, names)
 
 

@@ -1,7 +1,7 @@
 """Samples for C: from arrays that _data.py has made ready, or from the arguments of a call as they come.
 
-`fill` is for the former and raises. All others neither raise nor make an object: they say no to whatever is not plainly
-right, and the friendly functions in Python find out whether it is a mistake, and which. Read by _core.pyx alone.
+`fill` is for the former and raises. The others say no to whatever is not plainly right, and the friendly functions in
+Python find out whether it is a mistake, and which. Read by _core.pyx alone.
 """
 
 from cpython.object cimport PyObject
@@ -13,6 +13,10 @@ from cbp._arrays cimport *
 from cbp._c cimport cbp_data, cbp_net, cbp_net_first_nonfinite
 
 # ---- samples ----
+
+cdef enum:
+    SMALL = 1 << 16  # bytes: so few that NumPy would take longer to be asked
+
 
 cdef struct Expected:
     # What a network expects of its data
@@ -44,6 +48,22 @@ cdef inline int fill(cbp_data *data, const Expected *e, object X, object y, obje
     if weight is not None:
         data.weight = data_of(weight, e.element, data.n, 0)
     return 0
+
+
+cdef inline object narrowed(const Expected *e, PyObject **o):
+    """Replace a small array that is float64, but otherwise ready, by one of float32, which is returned to be kept."""
+    cdef PyArrayObject *wide = <PyArrayObject *>o[0]
+    if e.element != NPY_FLOAT32 or not is_ready(o[0], NPY_FLOAT64, READABLE) or PyArray_NBYTES(wide) > SMALL:
+        return None
+    cdef Py_ssize_t n = PyArray_NBYTES(wide) // <Py_ssize_t>sizeof(double), i
+    copy = PyArray_NewFromDescr(&PyArray_Type, PyArray_DescrFromType(NPY_FLOAT32), PyArray_NDIM(wide),
+                                PyArray_DIMS(wide), NULL, NULL, 0, NULL)
+    cdef float *numbers = <float *>PyArray_DATA(<PyArrayObject *>copy)
+    for i in range(n):
+        numbers[i] = <float>(<const double *>PyArray_DATA(wide))[i]
+    if all_finite(numbers, n, e.net):
+        o[0] = <PyObject *>copy
+    return copy
 
 
 cdef inline bint read_inputs(Samples *s, PyObject *X) noexcept:
