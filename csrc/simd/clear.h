@@ -35,3 +35,5 @@
 #undef SHL
 #undef SHR
 #undef BITS
+#undef ZIP_LO
+#undef ZIP_HI
