@@ -32,7 +32,7 @@ INCLUDES = {
     "tables.c": ["cbp.h", "*.def"],
     "cpu.c": ["kern.h", "prim.h"],
     "*.def": [],
-    "simd/*": [],
+    "simd/*": ["fma.h"],
     "kern/*": ["../kern.h", "../prim.h", "../*.def", "../simd/*.h", "*.inc"],
     "*.c": ["net.h", "prim.h", "*.def"],
 }

@@ -1,7 +1,7 @@
 /* simd/neon.h - the vocabulary on 128-bit vectors: every 64-bit Arm.
  *
- * Included once per precision by kern/neon.c after R, U, DOUBLE and N() are defined. There are no masked loads and stores
- * here: a part of a vector is put together from halves and lanes.
+ * Included once per precision by kern/neon.c after R, U, DOUBLE and N() are defined. There are no masked loads and
+ * stores here: a part of a vector is put together from halves and lanes.
  */
 #if DOUBLE
 #define VL 2
