@@ -1,29 +1,206 @@
-/* gemm.c - the three products of a layer, each one call of the kernel's product with other strides.
+/* gemm.c - the three products of a layer, each with its last touch: nn with the activation, nt with the slope, tn with
+ * 1/sum s and the optimiser's update.
  *
- * Called by net.c. theta of a layer is (n_in + 1, n_out), row 0 the bias. Here is the place where products are cut into
- * tiles for the pool; any cut keeps the bits, as long as one thread owns one element.
+ * Called by net.c. theta of a layer is (n_in + 1, n_out), row 0 the bias. Here is the place where work is cut into parts
+ * for the pool: by columns where there are enough of them, so that a thread meets the same columns of W again on the way
+ * up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one element.
  */
 #include "net.h"
+#include "pool.h"
 
-/* z := bias + a W, equation 1 of the forward pass */
-void cbp_nn(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z) {
-    net->k->product(m, s->n_out, s->n_in, a, s->n_in, 1, cbp_at(theta, s->n_out, net->real), s->n_out, theta, z,
-                    s->n_out);
+#include <string.h>
+
+/* Less work than this is not worth the hand-over to another thread */
+#define FLOPS_A_PART 1.5e6
+
+/* Blocks of C of at least this many bytes get their last touch one by one, while they are in the cache */
+#define TOUCH_BYTES (32 * 1024)
+
+/* ---- parts ---- */
+
+typedef struct {
+    int64_t row, rows, col, cols;
+} rectangle;
+
+int cbp_parts(cbp_pool *pool, double flops) {
+    const int most = cbp_pool_size(pool);
+    const double wanted = flops / FLOPS_A_PART;
+    const int parts = wanted >= most ? most : wanted < 2 ? 1 : (int)wanted;
+    return parts < CBP_MAX_PARTS ? parts : CBP_MAX_PARTS;
 }
 
-/* e := delta W^T: the propagated error; the bias row takes no part. W is turned first, so that vectors run along e. */
-void cbp_nt(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *turned,
-            void *e) {
-    net->k->transpose(s->n_in, s->n_out, cbp_at(theta, s->n_out, net->real), turned);
-    net->k->product(m, s->n_in, s->n_out, delta, s->n_out, 1, turned, s->n_in, NULL, e, s->n_in);
+void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, int64_t *count) {
+    const int64_t grains = (n + grain - 1) / grain;
+    const int64_t end = grains * (part + 1) / parts * grain;
+    *first = grains * part / parts * grain;
+    *count = (end < n ? end : n) - *first;
 }
 
-/* g := [1 a]^T delta: row 0 is the bias's, whose input is always 1 */
-void cbp_tn(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *delta, void *g) {
+/* Part of a matrix (m, n): columns in whole panels if every part gets some, else rows */
+static rectangle part_of(const cbp_net *net, int64_t m, int64_t n, int part, int parts) {
+    rectangle at = {0, m, 0, n};
+    if (n >= net->k->panel * (int64_t)parts)
+        cbp_share(n, net->k->panel, part, parts, &at.col, &at.cols);
+    else
+        cbp_share(m, 1, part, parts, &at.row, &at.rows);
+    return at;
+}
+
+static void *element(const cbp_net *net, const void *base, int64_t index) {
+    return (char *)base + index * (int64_t)net->real;
+}
+
+/* ---- nn: a layer up ---- */
+
+/* z -> g(z) in the rectangle that starts at z; d := g'(z), or log a for a row-wise activation, unless NULL */
+static void activate(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+    for (int i = 0; i < s->n_runs; i++) {
+        const cbp_run *run = &s->runs[i];
+        const int64_t first = run->first > at.col ? run->first : at.col;
+        const int64_t end = run->first + run->count < at.col + at.cols ? run->first + run->count : at.col + at.cols;
+        if (first >= end) continue;
+        net->k->act[run->act](at.rows, end - first, s->n_out, run->arg, element(net, z, first - at.col),
+                              d ? element(net, d, first - at.col) : NULL);
+    }
+}
+
+typedef struct {
+    const cbp_net *net;
+    const cbp_stage *s;
+    int64_t m;
+    const void *a, *theta;
+    void *z, *d;
+    int parts, plain; /* plain: z only */
+    int64_t row, col; /* where the part starts, for the last touch */
+} up_job;
+
+static void up_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc) {
+    const up_job *job = ctx;
+    const rectangle at = {job->row + row, rows, job->col + col, cols};
+    activate(job->net, job->s, at, c, job->d ? element(job->net, job->d, at.row * ldc + at.col) : NULL);
+}
+
+static void up_part(void *ctx, int part) {
+    up_job job = *(const up_job *)ctx;
+    const cbp_net *net = job.net;
+    const int64_t n_in = job.s->n_in, n_out = job.s->n_out;
+    const rectangle at = part_of(net, job.m, n_out, part, job.parts);
+    const cbp_strided a = {element(net, job.a, at.row * n_in), n_in, 1};
+    const cbp_strided w = {element(net, job.theta, n_out + at.col), n_out, 1};
+    void *const z = element(net, job.z, at.row * n_out + at.col);
+    const int by_block = !job.plain && (size_t)(at.rows * at.cols) * net->real >= TOUCH_BYTES && !job.s->row_wise;
+    job.row = at.row;
+    job.col = at.col;
+    net->k->product(at.rows, at.cols, n_in, a, w, element(net, job.theta, at.col), z, n_out, NULL,
+                    by_block ? up_touch : NULL, &job);
+    if (!by_block && !job.plain)
+        activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
+}
+
+static void rows_part(void *ctx, int part) {
+    const up_job *job = ctx;
+    rectangle at = {0, 0, 0, job->s->n_out};
+    cbp_share(job->m, 1, part, job->parts, &at.row, &at.rows);
+    const int64_t start = at.row * at.cols;
+    activate(job->net, job->s, at, element(job->net, job->z, start), job->d ? element(job->net, job->d, start) : NULL);
+}
+
+void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
+            int plain, cbp_pool *pool) {
+    const int parts = cbp_parts(pool, 2.0 * (double)m * s->n_in * s->n_out);
+    up_job job = {net, s, m, a, theta, z, d, parts, plain || s->row_wise, 0, 0};
+    cbp_pool_run(pool, parts, up_part, &job);
+    if (s->row_wise && !plain) cbp_pool_run(pool, parts, rows_part, &job);
+}
+
+/* The output layer's activation where the loss starts from z: d keeps h, which is z, or log a for a row-wise one */
+void cbp_activate_head(const cbp_net *net, const cbp_stage *s, int64_t m, void *z, void *d) {
+    if (!s->row_wise) memcpy(d, z, (size_t)m * (size_t)s->n_out * net->real);
+    activate(net, s, (rectangle){0, m, 0, s->n_out}, z, s->row_wise ? d : NULL);
+}
+
+/* ---- nt: an error down ---- */
+
+typedef struct {
+    const cbp_net *net;
+    const cbp_stage *s;
+    int64_t m;
+    const void *delta, *theta;
+    void *e, *d;
+    int parts;
+    int64_t row, col;
+} down_job;
+
+/* d, which holds g'(z), becomes delta */
+static void down_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc) {
+    const down_job *job = ctx;
+    const int64_t n_in = job->s->n_in;
+    void *const d = element(job->net, job->d, (job->row + row) * n_in + job->col + col);
+    job->net->k->multiply(rows, cols, c, ldc, d, n_in);
+}
+
+static void down_part(void *ctx, int part) {
+    down_job job = *(const down_job *)ctx;
+    const cbp_net *net = job.net;
+    const int64_t n_in = job.s->n_in, n_out = job.s->n_out;
+    const rectangle at = part_of(net, job.m, n_in, part, job.parts);
+    const cbp_strided delta = {element(net, job.delta, at.row * n_out), n_out, 1};
+    const cbp_strided turned = {element(net, job.theta, n_out + at.col * n_out), 1, n_out};
+    void *const e = n_out > CBP_K_BLOCK ? element(net, job.e, at.row * n_in + at.col) : NULL;
+    job.row = at.row;
+    job.col = at.col;
+    net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, NULL, down_touch, &job);
+}
+
+void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
+              cbp_pool *pool) {
+    down_job job = {net, s, m, delta, theta, e, d, 1, 0, 0};
+    job.parts = cbp_parts(pool, 2.0 * (double)m * s->n_in * s->n_out);
+    cbp_pool_run(pool, job.parts, down_part, &job);
+}
+
+/* ---- tn: the gradient, and what becomes of it ---- */
+
+typedef struct {
+    const cbp_tn_job *tn;
+    int64_t row, col; /* of theta[l] where the product starts */
+} tn_place;
+
+static void tn_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *g, int64_t ldg) {
+    const tn_place *place = ctx;
+    const cbp_tn_job *tn = place->tn;
+    const cbp_net *net = tn->net;
+    const int64_t at = tn->s->theta + (place->row + row) * tn->s->n_out + place->col + col;
+    const cbp_use *use = tn->use;
+    if (use->opt)
+        net->k->opt[use->opt->kind](rows, cols, tn->s->n_out, use->opt->arg, use->learning_rate, use->opt->t,
+                                    element(net, tn->mem->theta, at), use->factor, g, ldg,
+                                    tn->mem->slots ? element(net, tn->mem->slots, at) : NULL, net->n_params);
+    else if (use->factor != 1)
+        net->k->scale(rows, cols, use->factor, g, ldg);
+}
+
+/* Rows and columns `at` of theta[l]'s gradient; row 0, the bias's, has the input 1 in every sample */
+static void tn_product(const cbp_tn_job *tn, rectangle at, cbp_strided a, void *room) {
+    const cbp_net *net = tn->net;
+    const int64_t n_out = tn->s->n_out;
+    const cbp_strided delta = {element(net, tn->delta, at.col), n_out, 1};
+    tn_place place = {tn, at.row, at.col};
+    void *const g = tn->use->opt && tn->m <= CBP_K_BLOCK
+                        ? NULL
+                        : element(net, tn->mem->grad, tn->s->theta + at.row * n_out + at.col);
+    net->k->product(at.rows, at.cols, tn->m, a, delta, NULL, g, n_out, room, tn_touch, &place);
+}
+
+void cbp_tn_part(const cbp_tn_job *tn, int part, int parts) {
+    const cbp_net *net = tn->net;
     const float one = 1;
     const double one_d = 1;
-    const void *unit = net->dtype == CBP_FLOAT32 ? (const void *)&one : (const void *)&one_d;
-    char *weights = (char *)g + (size_t)s->n_out * net->real;
-    net->k->product(1, s->n_out, m, unit, 0, 0, delta, s->n_out, NULL, g, s->n_out);
-    net->k->product(s->n_in, s->n_out, m, a, 1, s->n_in, delta, s->n_out, NULL, weights, s->n_out);
+    const cbp_strided unit = {net->dtype == CBP_FLOAT32 ? (const void *)&one : (const void *)&one_d, 0, 0};
+    rectangle at = part_of(net, tn->s->n_in, tn->s->n_out, part, parts);
+    const cbp_strided a = {element(net, tn->a, at.row), 1, tn->s->n_in};
+    const int by_rows = at.cols == tn->s->n_out;
+    if (part == 0 || !by_rows) tn_product(tn, (rectangle){0, 1, at.col, at.cols}, unit, NULL);
+    at.row++;
+    tn_product(tn, at, a, tn->room ? (char *)tn->room + (size_t)part * CBP_ROOM : NULL);
 }

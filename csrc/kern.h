@@ -24,15 +24,28 @@ _Static_assert(FLT_EVAL_METHOD == 0, "cbp needs float and double arithmetic with
 /* The elementary functions that are not activations; tests measure them through this. */
 typedef enum { CBP_EXP, CBP_LOG, CBP_LOG1P, CBP_N_MATH } cbp_math;
 
+/* A matrix by strides: element (i, j) at at[i * row + j * col], one of row and col being 1 (or both 0: a constant) */
+typedef struct {
+    const void *at;
+    int64_t row, col;
+} cbp_strided;
+
+/* The last touch of a product: rows `row` .. row + rows, columns `col` .. col + cols of C; c is the first of them */
+typedef void cbp_finish(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc);
+
+/* CBP_SCATTERED: rows at least this many bytes apart fall on the same few places of a cache */
+enum { CBP_K_BLOCK = 512, CBP_ROOM = CBP_K_BLOCK * 208 * 4, CBP_SCATTERED = 4032 };
+
 typedef struct {
     const char *isa;
+    int panel; /* columns of a product that belong together: threads take whole panels */
 
-    /* C (m, n) := init + A B, each element one chain of fma in the order of p = 0..k-1.
-     * A (m, k): (i, p) at a[i * a_row + p * a_col]. B (k, n): row p at b + p * ldb. C: row i at c + i * ldc.
-     * init: n reals added to every row, or NULL for zeros. */
-    void (*product)(int64_t m, int64_t n, int64_t k, const void *a, int64_t a_row, int64_t a_col, const void *b,
-                    int64_t ldb, const void *init, void *c, int64_t ldc);
-    void (*transpose)(int64_t m, int64_t n, const void *a, void *at); /* at (n, m) := a (m, n) transposed */
+    /* C (m, n) := init + A B, each element one chain of fma in the order of p = 0..k-1. init: n reals added to every
+     * row, or NULL for zeros. C: row i at c + i * ldc. finish, if not NULL, gets every block of C once it is complete.
+     * c NULL: C is not kept, finish gets its blocks one by one; only for k <= CBP_K_BLOCK. room: CBP_ROOM bytes, where
+     * columns of A that lie badly in the cache are copied to, or NULL. */
+    void (*product)(int64_t m, int64_t n, int64_t k, cbp_strided a, cbp_strided b, const void *init, void *c,
+                    int64_t ldc, void *room, cbp_finish *finish, void *ctx);
 
     /* a (rows, cols) with ld reals from row to row holds z and becomes g(z). d, if not NULL, laid out the same, becomes
      * g'(z); for a row-wise activation it becomes log a instead. */
@@ -45,11 +58,14 @@ typedef struct {
     void (*loss[CBP_N_LOSS])(int64_t m, int64_t n, double arg, const void *y, const void *a, void *d, int times_slope,
                              double *c);
 
-    /* w[n] := one step of the optimiser from g[n]; slot i is slots + i * n. t = 1, 2, ... counts the updates. */
-    void (*opt[CBP_N_OPT])(int64_t n, const double *arg, double lr, int64_t t, void *w, const void *g, void *slots);
+    /* w (rows, cols), ld reals from row to row := one step of the optimiser from factor * g, g being ldg reals from row
+     * to row; slot i lies like w, from slots + i * n on. t = 1, 2, ... counts the updates. */
+    void (*opt[CBP_N_OPT])(int64_t rows, int64_t cols, int64_t ld, const double *arg, double lr, int64_t t, void *w,
+                           double factor, const void *g, int64_t ldg, void *slots, int64_t n);
 
-    void (*multiply)(int64_t n, const void *e, void *d);                               /* d[n] := e[n] * d[n] */
-    void (*scale)(int64_t n, double factor, void *x);                                  /* x[n] := factor * x[n] */
+    /* d (rows, cols) := e * d; x := factor * x; rows ld or lde reals apart */
+    void (*multiply)(int64_t rows, int64_t cols, const void *e, int64_t lde, void *d, int64_t ld);
+    void (*scale)(int64_t rows, int64_t cols, double factor, void *x, int64_t ld);
     void (*scale_rows)(int64_t m, int64_t n, const void *s, const void *x, void *out); /* out (m, n) := s[r] * x[r] */
     void (*one_hot)(int64_t m, int64_t n, const int64_t *label, void *y); /* y (m, n) := 1 at label[r], else 0 */
     void (*assign)(int64_t n, double factor, const double *u, void *w);   /* w[n] := factor * u[n], rounded to real */

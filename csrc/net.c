@@ -4,40 +4,30 @@
  * batch. Two arrays per layer: A holds z, then a = g(z); D holds g'(z) on the way up and becomes delta on the way down.
  */
 #include "net.h"
+#include "pool.h"
 #include "prim.h"
 
-#include <string.h>
+#include <math.h>
+
+#define HEAD_FLOPS 200 /* what activation and cost of one output are worth */
 
 /* ---- up ---- */
 
-/* a: z -> g(z), run by run; d := g'(z), or log a for a row-wise activation, unless NULL */
-static void activate(const cbp_net *net, const cbp_stage *s, int64_t m, char *a, char *d) {
-    for (int i = 0; i < s->n_runs; i++) {
-        const cbp_run *run = &s->runs[i];
-        const size_t skip = (size_t)run->first * net->real;
-        net->k->act[run->act](m, run->count, s->n_out, run->arg, a + skip, d ? d + skip : NULL);
-    }
+/* Rows first .. first + m of layer l, from those of the layer below */
+static void layer_up(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x, int l, int64_t first,
+                     int64_t m, cbp_pool *pool) {
+    const cbp_stage *s = &net->stage[l];
+    const int head = l == net->n_layers && net->loss_is_head;
+    const void *below = l > 1 ? cbp_frame_a(net, f, l - 1) : x;
+    const void *a = cbp_at(below, first * s->n_in, net->real);
+    const size_t start = (size_t)(first * s->n_out) * net->real;
+    char *const z = (char *)cbp_frame_a(net, f, l) + start, *const d = (char *)cbp_frame_d(net, f, l) + start;
+    cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, d, head, pool);
+    if (head) cbp_activate_head(net, s, m, z, d);
 }
 
-/* The output layer before a loss that starts from z: d keeps h, which is z, or log a for a row-wise activation */
-static void activate_head(const cbp_net *net, const cbp_stage *s, int64_t m, char *a, char *d) {
-    if (s->row_wise) {
-        activate(net, s, m, a, d);
-    } else {
-        memcpy(d, a, (size_t)m * (size_t)s->n_out * net->real);
-        activate(net, s, m, a, NULL);
-    }
-}
-
-static void forward(const cbp_net *net, const void *theta, const cbp_frame *f, const void *x) {
-    const void *a = x;
-    for (int l = 1; l <= net->n_layers; l++) {
-        const cbp_stage *s = &net->stage[l];
-        char *const z = cbp_frame_a(net, f, l), *const d = cbp_frame_d(net, f, l);
-        cbp_nn(net, s, f->m, a, cbp_at(theta, s->theta, net->real), z);
-        (l == net->n_layers && net->loss_is_head ? activate_head : activate)(net, s, f->m, z, d);
-        a = z;
-    }
+static void forward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x, int layers) {
+    for (int l = 1; l <= layers; l++) layer_up(net, mem, f, x, l, 0, f->m, mem->pool);
 }
 
 /* One block of at most CBP_BLOCK_ROWS rows; the last layer writes to out */
@@ -47,8 +37,7 @@ static void predict_block(const cbp_net *net, const cbp_mem *mem, int64_t m, con
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         void *const z = l == net->n_layers ? out : buffer[l % 2];
-        cbp_nn(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z);
-        activate(net, s, m, z, NULL);
+        cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, NULL, 0, mem->pool);
         a = z;
     }
 }
@@ -66,19 +55,16 @@ cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const 
 
 /* ---- the cost ---- */
 
-/* sums += the costs of the batch; the output's d becomes delta (equation 1 of the backward pass) */
-static void cost(const cbp_net *net, const cbp_frame *f, const cbp_data *data, cbp_sums *sums) {
+/* f->c[r] := the cost of rows first .. first + m; the output's d becomes delta (equation 1 of the backward pass) */
+static void cost(const cbp_net *net, const cbp_frame *f, const cbp_data *data, int64_t first, int64_t m) {
     const cbp_stage *s = &net->stage[net->n_layers];
-    const cbp_act act = s->runs[0].act;
-    const void *y = data->y;
-    if (data->labels) {
-        net->k->one_hot(f->m, net->n_out, data->labels, f->y);
-        y = f->y;
-    }
-    void *const a = cbp_frame_a(net, f, net->n_layers), *const d = cbp_frame_d(net, f, net->n_layers);
-    net->k->loss[net->loss](f->m, net->n_out, net->loss_arg, y, a, d, !s->row_wise, f->c);
-    if (!net->loss_is_head && s->row_wise) net->k->act_back[act](f->m, net->n_out, a, d);
-    net->k->weighted_sum(f->m, data->weight, f->c, &sums->cost, &sums->weight);
+    const size_t start = (size_t)(first * net->n_out) * net->real;
+    const void *y = data->labels ? (char *)f->y + start : (const char *)data->y + start;
+    if (data->labels) net->k->one_hot(m, net->n_out, data->labels + first, (char *)f->y + start);
+    char *const a = (char *)cbp_frame_a(net, f, net->n_layers) + start;
+    char *const d = (char *)cbp_frame_d(net, f, net->n_layers) + start;
+    net->k->loss[net->loss](m, net->n_out, net->loss_arg, y, a, d, !s->row_wise, f->c + first);
+    if (!net->loss_is_head && s->row_wise) net->k->act_back[s->runs[0].act](m, net->n_out, a, d);
 }
 
 double cbp_objective(const cbp_net *net, cbp_sums sums) {
@@ -114,8 +100,9 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
     for (int64_t r = 0; r < data->n; r += CBP_BLOCK_ROWS) {
         const cbp_data block = cbp_rows(net, data, r, cbp_block_rows(data->n - r));
         const cbp_frame f = cbp_frame_at(net, block.n, CBP_EVALUATE, mem->work);
-        forward(net, mem->theta, &f, block.x);
-        cost(net, &f, &block, &sums);
+        forward(net, mem, &f, block.x, net->n_layers);
+        cost(net, &f, &block, 0, block.n);
+        net->k->weighted_sum(block.n, block.weight, f.c, &sums.cost, &sums.weight);
     }
     *loss = cbp_objective(net, sums);
     cbp_fp_leave(mode);
@@ -124,33 +111,102 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
 
 /* ---- down ---- */
 
-/* grad := sum_r s_r a_r delta_r for layer l; then the delta of the layer below: (delta W^T) * g' (equations 2 and 3) */
-static void layer_down(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, int l) {
+/* Rows first .. first + m of the delta below layer l: (delta W^T) * g' (equation 2) */
+static void layer_down(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l, int64_t first, int64_t m,
+                       cbp_pool *pool) {
     const cbp_stage *s = &net->stage[l];
-    const void *below = l > 1 ? cbp_frame_a(net, f, l - 1) : data->x;
-    const void *delta = cbp_frame_d(net, f, l), *weighted = delta;
-    if (data->weight) {
-        net->k->scale_rows(f->m, s->n_out, data->weight, delta, f->scratch);
-        weighted = f->scratch;
-    }
-    cbp_tn(net, s, f->m, below, weighted, (char *)mem->grad + (size_t)s->theta * net->real);
-    if (l == 1) return;
-    cbp_nt(net, s, f->m, delta, cbp_at(mem->theta, s->theta, net->real), f->turned, f->scratch);
-    net->k->multiply(f->m * s->n_in, f->scratch, cbp_frame_d(net, f, l - 1));
+    const size_t in = (size_t)(first * s->n_in) * net->real;
+    const void *delta = cbp_at(cbp_frame_d(net, f, l), first * s->n_out, net->real);
+    cbp_down(net, s, m, delta, cbp_at(mem->theta, s->theta, net->real), (char *)f->scratch + in,
+             (char *)cbp_frame_d(net, f, l - 1) + in, pool);
 }
 
-static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data) {
+typedef struct {
+    const cbp_net *net;
+    const cbp_mem *mem;
+    const cbp_frame *f;
+    const cbp_data *data;
+    const cbp_use *use;
+    int first, last; /* layers */
+    int up, down, parts;
+} batch_job;
+
+/* A share of the rows at the output: its activations if they are wanted, costs, deltas, the deltas below if wanted */
+static void head_part(void *ctx, int part) {
+    const batch_job *job = ctx;
+    const int l = job->net->n_layers;
+    int64_t first, m;
+    cbp_share(job->f->m, 1, part, job->parts, &first, &m);
+    if (job->up) layer_up(job->net, job->mem, job->f, job->data->x, l, first, m, NULL);
+    cost(job->net, job->f, job->data, first, m);
+    if (job->down) layer_down(job->net, job->mem, job->f, l, first, m, NULL);
+}
+
+/* A share of the gradients of the layers last .. first, and of their updates (equation 3) */
+static void gradient_part(void *ctx, int part) {
+    const batch_job *job = ctx;
+    const cbp_net *net = job->net;
+    for (int l = job->last; l >= job->first; l--) {
+        const void *delta = job->data->weight ? job->f->scratch : cbp_frame_d(net, job->f, l);
+        const void *below = l > 1 ? cbp_frame_a(net, job->f, l - 1) : job->data->x;
+        const cbp_tn_job tn = {net, job->mem, &net->stage[l], job->use, job->f->m, below, delta, job->f->room};
+        cbp_tn_part(&tn, part, job->parts);
+    }
+}
+
+static void run_gradient(batch_job *job, int first, int last) {
+    const cbp_net *net = job->net;
+    double weights = 0;
+    for (int l = first; l <= last; l++) weights += (double)net->stage[l].n_in * net->stage[l].n_out;
+    job->first = first;
+    job->last = last;
+    job->parts = cbp_parts(job->mem->pool, 2.0 * (double)job->f->m * weights);
+    cbp_pool_run(job->mem->pool, job->parts, gradient_part, job);
+}
+
+/* sum_r s_r a_r delta_r of every layer; with weights one layer at a time, since they share one place for s_r delta_r */
+static void gradients(batch_job *job) {
+    const cbp_net *net = job->net;
+    if (!job->data->weight) {
+        run_gradient(job, 1, net->n_layers);
+        return;
+    }
+    for (int l = net->n_layers; l >= 1; l--) {
+        net->k->scale_rows(job->f->m, net->stage[l].n_out, job->data->weight, cbp_frame_d(net, job->f, l),
+                           job->f->scratch);
+        run_gradient(job, l, l);
+    }
+}
+
+/* Whether threads share the rows of the output layer, not its columns */
+static int narrow_output(const cbp_net *net) { return net->n_out < 4 * net->k->panel; }
+
+/* After forward of all layers, or of all but the output where `up` is to make that: costs, deltas, gradient, and the
+ * update by opt, unless that is NULL or the cost not finite */
+static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, int up,
+                         cbp_opt *opt, double learning_rate) {
+    const int narrow = narrow_output(net), l = net->n_layers;
+    const double products = (up + narrow) * 2.0 * net->stage[l].n_in;
+    batch_job job = {.net = net, .mem = mem, .f = f, .data = data, .up = up, .down = narrow && l > 1};
+    job.parts = cbp_parts(mem->pool, (double)(f->m * net->n_out) * (products + HEAD_FLOPS));
+    cbp_pool_run(mem->pool, job.parts, head_part, &job);
     cbp_sums sums = {0, 0};
-    cost(net, f, data, &sums);
-    for (int l = net->n_layers; l >= 1; l--) layer_down(net, mem, f, data, l);
+    net->k->weighted_sum(f->m, data->weight, f->c, &sums.cost, &sums.weight);
+    if (opt && !isfinite(sums.cost)) return sums;
+    if (opt) opt->t++;
     const double factor = net->reduction == CBP_SUM ? 1 : sums.weight > 0 ? 1 / sums.weight : 0;
-    if (factor != 1) net->k->scale(net->n_params, factor, mem->grad);
+    const cbp_use use = {opt, learning_rate, factor};
+    job.use = &use;
+    for (int k = narrow ? l - 1 : l; k >= 2; k--) layer_down(net, mem, f, k, 0, f->m, mem->pool);
+    gradients(&job);
     return sums;
 }
 
-cbp_sums cbp_batch(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data) {
-    forward(net, mem->theta, f, data->x);
-    return backward(net, mem, f, data);
+cbp_sums cbp_batch(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, cbp_opt *opt,
+                   double learning_rate) {
+    const int up = narrow_output(net);
+    forward(net, mem, f, data->x, net->n_layers - up);
+    return backward(net, mem, f, data, up, opt, learning_rate);
 }
 
 cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x) {
@@ -158,30 +214,28 @@ cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const 
     if (n < 1) return CBP_BAD_COUNT;
     const cbp_fpmode mode = cbp_fp_enter();
     const cbp_frame f = cbp_frame_at(net, n, CBP_TRAIN, mem->work);
-    forward(net, mem->theta, &f, x);
+    forward(net, mem, &f, x, net->n_layers);
     cbp_fp_leave(mode);
     return CBP_OK;
 }
 
-typedef cbp_sums (*pass_fn)(const cbp_net *, const cbp_mem *, const cbp_frame *, const cbp_data *);
-
 /* backward alone, or the whole batch, behind the same checks */
-static cbp_status run_pass(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss, pass_fn pass) {
+static cbp_status run_pass(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss, int whole) {
     if (!net || !mem || !mem->theta || !mem->grad || !mem->work || !data || !loss) return CBP_NULL_ARGUMENT;
     const cbp_status status = cbp_check_data(net, data);
     if (status) return status;
     const cbp_fpmode mode = cbp_fp_enter();
     const cbp_frame f = cbp_frame_at(net, data->n, CBP_TRAIN, mem->work);
-    const cbp_sums sums = pass(net, mem, &f, data);
+    const cbp_sums sums = whole ? cbp_batch(net, mem, &f, data, NULL, 0) : backward(net, mem, &f, data, 0, NULL, 0);
     *loss = cbp_objective(net, sums);
     cbp_fp_leave(mode);
     return sums.weight > 0 ? CBP_OK : CBP_ZERO_WEIGHT;
 }
 
 cbp_status cbp_backward(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss) {
-    return run_pass(net, mem, data, loss, backward);
+    return run_pass(net, mem, data, loss, 0);
 }
 
 cbp_status cbp_gradient(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss) {
-    return run_pass(net, mem, data, loss, cbp_batch);
+    return run_pass(net, mem, data, loss, 1);
 }

@@ -24,7 +24,7 @@ struct cbp_net {
     cbp_dtype dtype;
     size_t real; /* bytes of one */
     int n_in, n_out, n_layers, widest;
-    int64_t n_params, units, largest_weights; /* units = n_1 + .. + n_L; largest_weights = max n_{l-1} n_l, l >= 2 */
+    int64_t n_params, units; /* units = n_1 + .. + n_L */
     cbp_loss loss;
     double loss_arg;
     int loss_is_head;
@@ -39,7 +39,7 @@ typedef struct {
     char *a, *d;     /* A^l and D^l, found with cbp_frame_a and _d */
     void *y;         /* (m, n_L) targets gathered or made from labels */
     void *scratch;   /* (m, widest) */
-    void *turned;    /* W^l transposed */
+    void *room;      /* CBP_MAX_PARTS times CBP_ROOM bytes, or NULL where no layer is wide enough to need it */
     double *c;       /* [m] cost per row */
     void *x, *s;     /* EPOCH: gathered rows and weights */
     int64_t *labels; /* EPOCH: gathered labels */
@@ -61,8 +61,9 @@ typedef struct {
     double cost, weight;
 } cbp_sums;
 
-/* One batch: forward, backward, gradient in mem->grad. The caller checked everything. */
-cbp_sums cbp_batch(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data);
+/* One batch: forward, backward, and an update by opt unless the cost is not finite. The caller checked everything. */
+cbp_sums cbp_batch(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, cbp_opt *opt,
+                   double learning_rate);
 double cbp_objective(const cbp_net *net, cbp_sums sums);
 cbp_status cbp_check_data(const cbp_net *net, const cbp_data *data);
 cbp_data cbp_rows(const cbp_net *net, const cbp_data *data, int64_t start, int64_t n); /* n rows from row `start` */
@@ -71,10 +72,41 @@ static inline const void *cbp_at(const void *base, int64_t elements, size_t real
     return (const char *)base + elements * (int64_t)real;
 }
 
-/* gemm.c: z (m, n_l) := bias + a W;  e (m, n_{l-1}) := delta W^T;  g (n_{l-1} + 1, n_l) := [1 a]^T delta */
-void cbp_nn(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z);
-void cbp_nt(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *turned,
-            void *e);
-void cbp_tn(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *delta, void *g);
+/* ---- gemm.c ---- */
+
+enum { CBP_MAX_PARTS = 32 };
+
+/* Parts that so much work is worth; things `first` .. first + count that part `part` gets of n, in whole grains */
+int cbp_parts(cbp_pool *pool, double flops);
+void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, int64_t *count);
+
+/* A layer up: z (m, n_l) := bias + a W; unless `plain`, z becomes g(z) and d, if not NULL, g'(z), or log a for a
+ * row-wise activation. The output's activation of a head is separate. */
+void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
+            int plain, cbp_pool *pool);
+void cbp_activate_head(const cbp_net *net, const cbp_stage *s, int64_t m, void *z, void *d);
+
+/* An error down: d (m, n_{l-1}), which holds g'(z), becomes (delta W^T) * g'(z). e: room for (m, n_{l-1}) */
+void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
+              cbp_pool *pool);
+
+/* What becomes of a gradient, which is the sum over the samples times `factor`: it is kept in mem->grad, or, with an
+ * optimiser, used for an update at once (mem->grad then holds nothing of use) */
+typedef struct {
+    const cbp_opt *opt;
+    double learning_rate, factor;
+} cbp_use;
+
+/* g (n_{l-1} + 1, n_l) := factor * [1 a]^T delta: one part of it */
+typedef struct {
+    const cbp_net *net;
+    const cbp_mem *mem;
+    const cbp_stage *s;
+    const cbp_use *use;
+    int64_t m;
+    const void *a, *delta;
+    void *room;
+} cbp_tn_job;
+void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
 
 #endif

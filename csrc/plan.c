@@ -96,7 +96,6 @@ static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec) {
         runs += stage[l].n_runs;
         net->n_params += weights + d->units;
         net->units += d->units;
-        if (l > 1 && weights > net->largest_weights) net->largest_weights = weights;
         if (d->units > net->widest) net->widest = d->units;
         n_in = d->units;
     }
@@ -165,6 +164,14 @@ static void *take(cbp_frame *f, char *work, size_t bytes) {
     return here;
 }
 
+/* Whether a gradient's product would copy columns of its inputs (kern/gemm.inc): wide inputs, and enough outputs */
+static int needs_room(const cbp_net *net) {
+    int wide = 0;
+    for (int l = 1; l <= net->n_layers; l++)
+        wide |= (size_t)net->stage[l].n_in * net->real >= CBP_SCATTERED && net->stage[l].n_out >= 4 * net->k->panel;
+    return wide;
+}
+
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work) {
     const size_t rows = (size_t)m, real = net->real;
     cbp_frame f = {.m = m};
@@ -172,8 +179,8 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
     f.d = take(&f, work, layers_bytes(net, m));
     f.y = take(&f, work, rows * (size_t)net->n_out * real);
     f.scratch = take(&f, work, rows * (size_t)net->widest * real);
-    f.turned = take(&f, work, (size_t)net->largest_weights * real);
     f.c = take(&f, work, rows * sizeof(double));
+    if (mode != CBP_EVALUATE && needs_room(net)) f.room = take(&f, work, (size_t)CBP_MAX_PARTS * CBP_ROOM);
     if (mode == CBP_EPOCH) {
         f.x = take(&f, work, rows * (size_t)net->n_in * real);
         f.s = take(&f, work, rows * real);
@@ -193,7 +200,7 @@ size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
     if (!net || batch < 0) return 0;
     const int64_t rows = mode == CBP_PREDICT || mode == CBP_EVALUATE ? cbp_block_rows(batch) : batch;
     const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + net->n_in + 4.0;
-    const double bound = 8.0 * ((double)rows * per_row + (double)net->largest_weights) + 128.0 * net->n_layers + 1024.0;
+    const double bound = 8.0 * ((double)rows * per_row + (double)(CBP_MAX_PARTS * CBP_ROOM / 8)) + 128.0 * net->n_layers + 1024.0;
     if (bound > (double)(SIZE_MAX / 2)) return 0;
     if (mode == CBP_PREDICT) return 2 * cbp_predict_buffer(net, rows);
     return cbp_frame_at(net, rows, mode, NULL).bytes;

@@ -3,14 +3,39 @@
  * Called by the front ends; calls net.c for the gradient and the kernel table for the optimiser's loop.
  */
 #include "net.h"
+#include "pool.h"
 #include "prim.h"
 
 #include <math.h>
 #include <string.h>
 
+/* What these are worth, for cbp_parts: the update of one parameter, the copy of one number */
+#define UPDATE_FLOPS 32
+#define GATHER_FLOPS 16
+
+typedef struct {
+    const cbp_net *net;
+    const cbp_mem *mem;
+    const cbp_opt *opt;
+    double learning_rate;
+    int parts;
+} update_job;
+
+static void update_part(void *ctx, int part) {
+    const update_job *job = ctx;
+    const cbp_net *net = job->net;
+    int64_t i, n;
+    cbp_share(net->n_params, CBP_ALIGN, part, job->parts, &i, &n);
+    char *const slots = job->mem->slots ? (char *)job->mem->slots + (size_t)i * net->real : NULL;
+    net->k->opt[job->opt->kind](1, n, n, job->opt->arg, job->learning_rate, job->opt->t,
+                                (char *)job->mem->theta + (size_t)i * net->real, 1,
+                                cbp_at(job->mem->grad, i, net->real), n, slots, net->n_params);
+}
+
 static void update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate) {
     opt->t++;
-    net->k->opt[opt->kind](net->n_params, opt->arg, learning_rate, opt->t, mem->theta, mem->grad, mem->slots);
+    update_job job = {net, mem, opt, learning_rate, cbp_parts(mem->pool, UPDATE_FLOPS * (double)net->n_params)};
+    cbp_pool_run(mem->pool, job.parts, update_part, &job);
 }
 
 static cbp_status check_update(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt) {
@@ -31,32 +56,48 @@ cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, doub
 
 /* ---- an epoch ---- */
 
-/* out row i := row order[i] of src */
-static void gather(int64_t m, const int64_t *order, size_t row_bytes, const void *src, void *out) {
-    for (int64_t i = 0; i < m; i++)
+/* out row i := row order[i] of src, rows first .. first + m */
+static void gather(int64_t first, int64_t m, const int64_t *order, size_t row_bytes, const void *src, void *out) {
+    for (int64_t i = first; i < first + m; i++)
         memcpy((char *)out + (size_t)i * row_bytes, (const char *)src + (size_t)order[i] * row_bytes, row_bytes);
 }
 
+typedef struct {
+    const cbp_net *net;
+    const cbp_frame *f;
+    const cbp_data *data;
+    const int64_t *order;
+    int parts;
+} gather_job;
+
+static void gather_part(void *ctx, int part) {
+    const gather_job *job = ctx;
+    const cbp_data *data = job->data;
+    const size_t real = job->net->real, in = (size_t)job->net->n_in * real, out = (size_t)job->net->n_out * real;
+    int64_t i, m;
+    cbp_share(job->f->m, 1, part, job->parts, &i, &m);
+    gather(i, m, job->order, in, data->x, job->f->x);
+    if (data->labels)
+        gather(i, m, job->order, sizeof(int64_t), data->labels, job->f->labels);
+    else
+        gather(i, m, job->order, out, data->y, job->f->y);
+    if (data->weight) gather(i, m, job->order, real, data->weight, job->f->s);
+}
+
 /* m samples from position `start` of the order: pointers into the data, or copies in the frame where it is shuffled */
-static cbp_data take_batch(const cbp_net *net, const cbp_frame *f, const cbp_data *data, const int64_t *order,
-                           int64_t start) {
+static cbp_data take_batch(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data,
+                           const int64_t *order, int64_t start) {
     if (!order) return cbp_rows(net, data, start, f->m);
-    const size_t real = net->real;
-    order += start;
-    cbp_data batch = {.n = f->m, .x = f->x};
-    gather(f->m, order, (size_t)net->n_in * real, data->x, f->x);
-    if (data->labels) {
-        gather(f->m, order, sizeof(int64_t), data->labels, f->labels);
-        batch.labels = f->labels;
-    } else {
-        gather(f->m, order, (size_t)net->n_out * real, data->y, f->y);
-        batch.y = f->y;
-    }
-    if (data->weight) {
-        gather(f->m, order, real, data->weight, f->s);
-        batch.weight = f->s;
-    }
-    return batch;
+    gather_job job = {net, f, data, order + start, 1};
+    job.parts = cbp_parts(mem->pool, GATHER_FLOPS * (double)f->m * (net->n_in + net->n_out));
+    cbp_pool_run(mem->pool, job.parts, gather_part, &job);
+    return (cbp_data){
+        .n = f->m,
+        .x = f->x,
+        .y = data->labels ? NULL : f->y,
+        .labels = data->labels ? f->labels : NULL,
+        .weight = data->weight ? f->s : NULL,
+    };
 }
 
 /* First layer of the batch's forward pass with a NaN or an infinity; the last one if only the cost has */
@@ -91,13 +132,13 @@ static cbp_status run_batches(const cbp_net *net, const cbp_mem *mem, cbp_opt *o
     for (int64_t start = 0; start < data->n; start += batch, report->batch++) {
         const int64_t m = data->n - start < batch ? data->n - start : batch;
         const cbp_frame f = cbp_frame_at(net, m, CBP_EPOCH, mem->work);
-        const cbp_data rows = take_batch(net, &f, data, order, start);
-        const cbp_sums sums = cbp_batch(net, mem, &f, &rows);
+        const cbp_data rows = take_batch(net, mem, &f, data, order, start);
+        const double rate = learning_rate[one_rate ? 0 : report->batch];
+        const cbp_sums sums = cbp_batch(net, mem, &f, &rows, opt, rate);
         if (!isfinite(sums.cost)) {
             report->layer = nonfinite_layer(net, &f);
             return CBP_DIVERGED;
         }
-        update(net, mem, opt, learning_rate[one_rate ? 0 : report->batch]);
         total.cost += sums.cost;
         total.weight += sums.weight;
     }

@@ -51,3 +51,9 @@ static const LANE N(lanes)[2 * VL] = {-1, -1, -1, -1,
 #define XOR(a, b) OP (xor)(a, b)
 #define SHL(a, n) AS_REAL(INT(slli)(AS_INT(a), n))
 #define SHR(a, n) AS_REAL(INT(srli)(AS_INT(a), n))
+
+/* Lanes a0 b0 a1 b1 ..: the lower half of both, and the upper half */
+#define HALVES(a, b, which) OP(permute2f128)(OP(unpacklo)(a, b), OP(unpackhi)(a, b), which)
+#define ZIP_LO(a, b) HALVES(a, b, 0x20)
+#define ZIP_HI(a, b) HALVES(a, b, 0x31)
+#define REGISTERS 16

@@ -46,3 +46,15 @@
 #define XOR(a, b) OP (xor)(a, b)
 #define SHL(a, n) AS_REAL(INT(slli)(AS_INT(a), n))
 #define SHR(a, n) AS_REAL(INT(srli)(AS_INT(a), n))
+
+/* Lanes a0 b0 a1 b1 ..: the lower half of both, and the upper half */
+#if DOUBLE
+#define ZIP_LO(a, b) _mm512_permutex2var_pd(a, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), b)
+#define ZIP_HI(a, b) _mm512_permutex2var_pd(a, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), b)
+#else
+#define ZIP_LO(a, b) \
+    _mm512_permutex2var_ps(a, _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23), b)
+#define ZIP_HI(a, b) \
+    _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b)
+#endif
+#define REGISTERS 32

@@ -35,5 +35,7 @@
 #undef SHL
 #undef SHR
 #undef BITS
+#undef HALVES
 #undef ZIP_LO
 #undef ZIP_HI
+#undef REGISTERS

@@ -73,3 +73,4 @@ CBP_INLINE void N(store_part)(R *p, V v, int64_t n) {
 #define BITS(u) AS_REAL(INT(vdupq_n)(u))
 #define ZIP_LO(a, b) OP(vzip1q)(a, b)
 #define ZIP_HI(a, b) OP(vzip2q)(a, b)
+#define REGISTERS 32

@@ -25,12 +25,35 @@ CASE(every_optimizer_equals_scalar) {
                 void *w = random_reals(dtype, n, -1, 1), *want_w = copy_of(dtype, n, w);
                 void *slots = zeros(dtype, n_slots), *want_slots = zeros(dtype, n_slots);
                 for (int64_t t = 1; t <= STEPS; t++) {
-                    k->opt[opt](n, arg, 0.05, t, w, g, slots);
-                    cbp_kern_for("scalar", dtype)->opt[opt](n, arg, 0.05, t, want_w, g, want_slots);
+                    k->opt[opt](1, n, n, arg, 0.05, t, w, 0.3, g, n, slots, n);
+                    cbp_kern_for("scalar", dtype)->opt[opt](1, n, n, arg, 0.05, t, want_w, 0.3, g, n, want_slots, n);
                 }
                 CHECK_BYTES(n, size_of(dtype), w, want_w);
                 CHECK_BYTES(n_slots, size_of(dtype), slots, want_slots);
             }
+}
+
+/* A rectangle of a matrix, its gradient elsewhere with rows of another length: the same as the elements one by one */
+CASE(every_optimizer_updates_rectangles) {
+    enum { rows = 3, cols = 21, ld = 30, ldg = 24, n = rows * ld };
+    for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++)
+        for (int opt = 0; opt < CBP_N_OPT; opt++, release_blocks()) {
+            NOTE("%s %s, %s", k->isa, DTYPE_NAME[dtype], row(opt)->name);
+            const int n_slots = row(opt)->n_slots;
+            const double *arg = defaults(opt);
+            void *w = random_reals(dtype, n, -1, 1), *want_w = copy_of(dtype, n, w);
+            void *slots = random_reals(dtype, n_slots * n, 0, 1), *want_slots = copy_of(dtype, n_slots * n, slots);
+            const void *g = random_reals(dtype, rows * ldg, -1, 1);
+            k->opt[opt](rows, cols, ld, arg, 0.05, 2, w, 0.3, g, ldg, slots, n);
+            const size_t real = size_of(dtype);
+            for (int e = 0; e < rows * cols; e++) {
+                const size_t at = (size_t)(e / cols * ld + e % cols) * real;
+                const char *from = (const char *)g + (size_t)(e / cols * ldg + e % cols) * real;
+                k->opt[opt](1, 1, 1, arg, 0.05, 2, (char *)want_w + at, 0.3, from, 1, (char *)want_slots + at, n);
+            }
+            CHECK_BYTES(n, real, w, want_w);
+            CHECK_BYTES(n_slots * n, real, slots, want_slots);
+        }
 }
 
 /* One element of one step, from the row's formula in the order of its fma; s are its slots */
@@ -72,7 +95,7 @@ static void equals_definition(cbp_optimizer opt, step_fn step) {
         double state[n][2] = {{0}};
         for (int t = 1; t <= STEPS; t++) {
             const void *g = random_reals(dtype, n, -1, 1);
-            k->opt[opt](n, arg, 0.05, t, w, g, slots);
+            k->opt[opt](1, n, n, arg, 0.05, t, w, 1, g, n, slots, n);
             for (int e = 0; e < n; e++)
                 put(dtype, want, e, step(arg, 0.05, t, get(dtype, want, e), get(dtype, g, e), state[e]));
             CHECK_BYTES(n, size_of(dtype), w, want);

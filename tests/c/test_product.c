@@ -1,6 +1,38 @@
 /* The product behind forward pass, error propagation and gradient: equal on bytes to the textbook's chain of fma. */
 #include "naive.h"
 
+typedef struct {
+    cbp_dtype dtype;
+    void *c;
+    int64_t ldc, cells;
+} collector;
+
+/* Keeps what a product hands to its last touch */
+static void collect(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc) {
+    collector *all = ctx;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t j = 0; j < cols; j++)
+            put(all->dtype, all->c, (row + r) * all->ldc + col + j, get(all->dtype, c, r * ldc + j));
+    all->cells += rows * cols;
+}
+
+/* The product once more, with B (n, k) turned round, room for copies, and C never kept, only shown block by block */
+static void other_ways_equal(const cbp_kern *k, cbp_dtype dtype, int64_t m, int64_t n, int64_t terms, cbp_strided a,
+                             const void *b, int64_t ldb, const void *init, const void *want, int64_t ldc) {
+    const int64_t size = (m - 1) * ldc + n;
+    void *const turned = reals(dtype, n * terms), *const room = reals(CBP_FLOAT32, CBP_ROOM / 4);
+    for (int64_t e = 0; e < n * terms; e++) put(dtype, turned, e, get(dtype, b, e % terms * ldb + e / terms));
+    collector all = {dtype, copy_of(dtype, size, want), ldc, 0};
+    const cbp_strided direct = {b, ldb, 1}, by_columns = {turned, 1, terms};
+    for (int way = 0; way < 2; way++, all.cells = 0) {
+        for (int64_t i = 0; i < m * n; i++) put(dtype, all.c, i / n * ldc + i % n, -7);
+        k->product(m, n, terms, a, way && terms ? by_columns : direct, init,
+                   terms > CBP_K_BLOCK ? copy_of(dtype, size, want) : NULL, ldc, room, collect, &all);
+        CHECKF(all.cells == m * n, "every element is finished once");
+        CHECK_BYTES(size, size_of(dtype), all.c, want);
+    }
+}
+
 /* A (m, k) with any strides, B (k, n) rows ldb apart, C rows ldc apart: all of C, and nothing between its rows */
 static void product_equals(const cbp_kern *k, cbp_dtype dtype, int64_t m, int64_t n, int64_t terms, int64_t a_row,
                            int64_t a_col, int64_t ldb, int64_t ldc, int with_init) {
@@ -11,9 +43,11 @@ static void product_equals(const cbp_kern *k, cbp_dtype dtype, int64_t m, int64_
     const void *init = with_init ? random_reals(dtype, n, -1, 1) : NULL;
     const int64_t size = (m - 1) * ldc + n;
     void *got = random_reals(dtype, size, -1, 1), *want = copy_of(dtype, size, got);
-    k->product(m, n, terms, a, a_row, a_col, b, ldb, init, got, ldc);
+    const cbp_strided a_ = {a, a_row, a_col}, b_ = {b, ldb, 1};
+    k->product(m, n, terms, a_, b_, init, got, ldc, NULL, NULL, NULL);
     naive_product(dtype, m, n, terms, a, a_row, a_col, b, ldb, init, want, ldc);
     CHECK_BYTES(size, size_of(dtype), got, want);
+    other_ways_equal(k, dtype, m, n, terms, a_, b, ldb, init, want, ldc);
     release_blocks();
 }
 
@@ -68,24 +102,22 @@ CASE(not_a_number_and_infinity_travel) {
         void *c = reals(dtype, m * n);
         put(dtype, a, 2 * terms + 3, NAN);
         put(dtype, b, 1 * n + 17, INFINITY);
-        k->product(m, n, terms, a, terms, 1, b, n, NULL, c, n);
+        const cbp_strided a_ = {a, terms, 1}, b_ = {b, n, 1};
+        k->product(m, n, terms, a_, b_, NULL, c, n, NULL, NULL, NULL);
         for (int64_t e = 0; e < m * n; e++)
             CHECKF(isfinite(get(dtype, c, e)) == (e / n != 2 && e % n != 17), "element %d", (int)e);
         release_blocks();
     }
 }
 
-CASE(transpose_of_every_shape) {
+/* Rows of B or columns of A a cache's page apart: both are copied first, A in more than one block of rows */
+CASE(operands_that_lie_badly_in_the_cache) {
     const cbp_kern *k;
     cbp_dtype dtype;
-    for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++)
-        for (int64_t m = 1; m < 40; m += 3)
-            for (int64_t n = 1; n < 40; n += 2) {
-                const void *a = random_reals(dtype, m * n, -1, 1);
-                void *got = reals(dtype, n * m), *want = reals(dtype, n * m);
-                for (int64_t e = 0; e < m * n; e++) put(dtype, want, (e % n) * m + e / n, get(dtype, a, e));
-                k->transpose(m, n, a, got);
-                CHECK_BYTES(m * n, size_of(dtype), got, want);
-                release_blocks();
-            }
+    for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++) {
+        const int64_t far = CBP_SCATTERED / (int64_t)size_of(dtype) + 1;
+        product_equals(k, dtype, 67, 130, 21, 21, 1, far, 130, 1);
+        product_equals(k, dtype, 203, 131, 20, 1, far, 131, 133, 0);
+        product_equals(k, dtype, 203, 131, 521, 1, far, far, 131, 0);
+    }
 }

@@ -16,7 +16,7 @@ CASE(multiply_is_elementwise) {
         const void *e = random_reals(dtype, n, -2, 2);
         void *d = random_reals(dtype, n, -2, 2), *want = reals(dtype, n);
         for (int64_t i = 0; i < n; i++) put(dtype, want, i, mul_(dtype, get(dtype, e, i), get(dtype, d, i)));
-        k->multiply(n, e, d);
+        k->multiply(1, n, e, n, d, n);
         CHECK_BYTES(n, size_of(dtype), d, want);
     }
 }
@@ -26,8 +26,26 @@ CASE(scale_rounds_the_factor_then_the_product) {
         const double factor = 1.0 / 3;
         void *x = random_reals(dtype, n, -2, 2), *want = reals(dtype, n);
         for (int64_t i = 0; i < n; i++) put(dtype, want, i, mul_(dtype, to(dtype, factor), get(dtype, x, i)));
-        k->scale(n, factor, x);
+        k->scale(1, n, factor, x, n);
         CHECK_BYTES(n, size_of(dtype), x, want);
+    }
+}
+
+/* Rows with gaps between them: the gaps stay as they are */
+CASE(multiply_and_scale_rectangles) {
+    EACH_LENGTH(n) {
+        enum { rows = 3 };
+        const int64_t ld = n + 3, lde = n + 1, size = rows * ld;
+        const void *e = random_reals(dtype, rows * lde, -2, 2);
+        void *d = random_reals(dtype, size, -2, 2), *want = copy_of(dtype, size, d);
+        for (int64_t i = 0; i < rows * n; i++) {
+            const int64_t at = i / n * ld + i % n;
+            const double product = mul_(dtype, get(dtype, e, i / n * lde + i % n), get(dtype, d, at));
+            put(dtype, want, at, mul_(dtype, to(dtype, 0.7), product));
+        }
+        k->multiply(rows, n, e, lde, d, ld);
+        k->scale(rows, n, 0.7, d, ld);
+        CHECK_BYTES(size, size_of(dtype), d, want);
     }
 }
 
