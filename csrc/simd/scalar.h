@@ -45,6 +45,14 @@ static inline R N(real)(U u) {
 #else
 #define SQRT(a) sqrtf(a)
 #endif
+#if !CBP_FMA_IN_HARDWARE
+#undef RFMA
+#if DOUBLE
+#define RFMA cbp_fma_f64
+#else
+#define RFMA cbp_fma_f32
+#endif
+#endif
 #define ZIP_LO(a, b) (a)
 #define ZIP_HI(a, b) (b)
 #define REGISTERS 16
