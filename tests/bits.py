@@ -7,9 +7,11 @@ without Python: what is hashed, and how the data are made, stands there too. No 
 import ast
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,18 +127,26 @@ def instruction_set(name):
             os.environ["CBP_ISA"] = before
 
 
-def result(dtype, isa):
+def result(dtype, isa, threads=1):
     """Return the hash of all runs."""
-    with instruction_set(isa):
-        return fnv1a(part for number in range(len(TRAININGS)) for part in train(number, dtype))
+    before = cbp.get_num_threads()
+    cbp.set_num_threads(threads)
+    try:
+        with instruction_set(isa):
+            return fnv1a(part for number in range(len(TRAININGS)) for part in train(number, dtype))
+    finally:
+        cbp.set_num_threads(before)
 
 
 def main():
-    for isa in _core.isas():
-        for dtype, stored in STORED.items():
-            digest = result(dtype, isa)
-            print(f"{isa:8} {dtype} {digest:#018x} {'same' if digest == stored else 'DIFFERS'}")
+    wrong = 0
+    for isa, (dtype, stored), threads in product(_core.isas(), STORED.items(), range(1, 5)):
+        digest = result(dtype, isa, threads)
+        wrong += digest != stored
+        verdict = "same" if digest == stored else "DIFFERS"
+        print(f"{'Python':28} {isa:8} {dtype} threads {threads}  {digest:#018x}  {verdict}", flush=True)
+    return wrong
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main() > 0)

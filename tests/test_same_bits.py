@@ -10,7 +10,6 @@ import pytest
 from helpers import DTYPES, core_plan, outputs, problem, uniform_layer, unit_activations
 from reference import Oracle, rows
 
-import cbp
 from cbp import _core
 
 ISAS = [isa for isa in _core.isas() if isa != "scalar"] or [
@@ -128,12 +127,7 @@ def test_labels_equal_one_hot_rows(dtype, isa):
 @pytest.mark.parametrize("isa", _core.isas())
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_fixed_runs_have_the_stored_hash(dtype, isa, threads):
-    before = cbp.get_num_threads()
-    cbp.set_num_threads(threads)
-    try:
-        assert bits.result(dtype, isa) == bits.STORED[dtype]
-    finally:
-        cbp.set_num_threads(before)
+    assert bits.result(dtype, isa, threads) == bits.STORED[dtype]
 
 
 def test_the_hash_is_fnv_1a():
