@@ -19,10 +19,11 @@ C_SOURCES := $(wildcard csrc/*.c csrc/kern/*.c)
 SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd)
 C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch] tools/*.c)
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-ulp sanitize lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-ulp sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -49,11 +50,16 @@ test-emulated: $(STAMPS)/group-test ## the C unit tests on 64-bit Arm and on s39
 	CC=s390x-linux-gnu-gcc CFLAGS="-O2 -static -std=gnu11" CBP_C_WRAPPER=qemu-s390x $(PY) -m pytest tests/c
 
 test-ulp: clib                  ## the accuracy of exp, log, tanh ... over every float (ULP=16: a sixteenth of them)
-	$(CC) -std=c11 -O2 -Icsrc tools/ulp.c build/clib/libcbp.a -lm -o build/clib/ulp
+	$(CC) -std=c11 -O2 -Icsrc tools/ulp.c build/clib/libcbp.a -lm -lpthread -o build/clib/ulp
 	build/clib/ulp $(ULP)
 
 sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefined-behaviour sanitizers
 	CFLAGS="$(SANITIZE)" $(PY) -m pytest tests/c
+
+# The thread sanitizer wants memory where older ones expect it: without random addresses, where that may be switched off
+races: $(STAMPS)/group-test     ## the C unit tests under the thread sanitizer
+	CFLAGS="$(RACES)" CBP_C_WRAPPER="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
+	  $(PY) -m pytest tests/c
 
 lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed
 	$(BIN)/ruff check .

@@ -20,7 +20,7 @@ C_FLAGS = {
 }
 # What Cython writes has unused parameters; `make strict` compiles the C library without this exception
 STRICT_FLAGS = {"msvc": ["/W3", "/WX"], "unix": ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]}
-LIBRARIES = {"msvc": [], "unix": ["m"]}
+LIBRARIES = {"msvc": [], "unix": ["m", "pthread"]}
 
 LIMITED_API = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 

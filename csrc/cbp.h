@@ -2,7 +2,8 @@
  *
  * A cbp_net is an immutable plan: shapes, offsets, kernels. It owns no numbers. Parameters, gradient, optimiser
  * state and workspace are the caller's arrays, handed over in a cbp_mem; one plan serves any number of them, from
- * any number of threads. Below cbp_net_new nothing is allocated, printed or locked, and errno is not touched.
+ * any number of threads. Below cbp_net_new and cbp_pool_new nothing is allocated, printed or locked, and errno is not
+ * touched; a pool's threads are started by the first call that has work for them.
  *
  * Symbols: layers 0..L, layer 0 is the input; n_l units in layer l; m rows in a batch; theta[l], l = 1..L, is
  * (n_{l-1} + 1, n_l) row major and its row 0 is the bias. `real` below is float or double, as the plan's dtype says.
@@ -21,6 +22,7 @@ extern "C" {
 #define CBP_VERSION "0.1.0"
 #define CBP_MAX_ARGS 4 /* arguments of one optimiser, beside its learning rate */
 #define CBP_ALIGN 64   /* alignment, in bytes, that cbp_mem.work should have (any works, this is fastest) */
+#define CBP_MAX_THREADS 1024
 
 /* ---- the tables' enums: one enumerator per row, CBP_<kind>_<name> ---- */
 
@@ -137,6 +139,23 @@ size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode);
 
 /* Byte offset in a TRAIN or EPOCH workspace of the (batch, n_l) matrix of layer l's activations or deltas, l = 1..L. */
 size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l);
+
+/* ---- threads ---- */
+
+/* Processors this process may use, at least 1: those it may run on, and no more than its control groups' quota of
+ * processor time (read once). */
+int cbp_cpus(void);
+
+/* A pool of `threads` threads, 1 .. CBP_MAX_THREADS, the caller's own among them. None is started before a call has
+ * work for it; idle ones sleep. One pool serves any number of memories and threads: a call that finds it at work for
+ * another computes alone. It is alive in both processes after a fork. Results never depend on it. On any error *pool is
+ * NULL. */
+cbp_status cbp_pool_new(cbp_pool **pool, int threads);
+/* Ends the threads; NULL is fine. No other call may use the pool any more. A process may end without it; unloading the
+ * library may not. */
+void cbp_pool_free(cbp_pool *pool);
+cbp_status cbp_pool_resize(cbp_pool *pool, int threads); /* at any time, while others compute with it too */
+int cbp_pool_threads(const cbp_pool *pool);              /* as asked for; 1 for NULL */
 
 /* ---- the numbers ---- */
 

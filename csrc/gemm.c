@@ -69,7 +69,7 @@ typedef struct {
     const cbp_stage *s;
     int64_t m;
     const void *a, *theta;
-    void *z, *d;
+    void *z, *d, *room;
     int parts, plain; /* plain: z only */
     int64_t row, col; /* where the part starts, for the last touch */
 } up_job;
@@ -91,7 +91,7 @@ static void up_part(void *ctx, int part) {
     const int by_block = !job.plain && (size_t)(at.rows * at.cols) * net->real >= TOUCH_BYTES && !job.s->row_wise;
     job.row = at.row;
     job.col = at.col;
-    net->k->product(at.rows, at.cols, n_in, a, w, element(net, job.theta, at.col), z, n_out, NULL,
+    net->k->product(at.rows, at.cols, n_in, a, w, element(net, job.theta, at.col), z, n_out, 0, cbp_room(job.room, part),
                     by_block ? up_touch : NULL, &job);
     if (!by_block && !job.plain)
         activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
@@ -106,9 +106,9 @@ static void rows_part(void *ctx, int part) {
 }
 
 void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
-            int plain, cbp_pool *pool) {
+            void *room, int plain, cbp_pool *pool) {
     const int parts = cbp_parts(pool, 2.0 * (double)m * s->n_in * s->n_out);
-    up_job job = {net, s, m, a, theta, z, d, parts, plain || s->row_wise, 0, 0};
+    up_job job = {net, s, m, a, theta, z, d, room, parts, plain || s->row_wise, 0, 0};
     cbp_pool_run(pool, parts, up_part, &job);
     if (s->row_wise && !plain) cbp_pool_run(pool, parts, rows_part, &job);
 }
@@ -126,7 +126,7 @@ typedef struct {
     const cbp_stage *s;
     int64_t m;
     const void *delta, *theta;
-    void *e, *d;
+    void *e, *d, *room;
     int parts;
     int64_t row, col;
 } down_job;
@@ -146,15 +146,17 @@ static void down_part(void *ctx, int part) {
     const rectangle at = part_of(net, job.m, n_in, part, job.parts);
     const cbp_strided delta = {element(net, job.delta, at.row * n_out), n_out, 1};
     const cbp_strided turned = {element(net, job.theta, n_out + at.col * n_out), 1, n_out};
-    void *const e = n_out > CBP_K_BLOCK ? element(net, job.e, at.row * n_in + at.col) : NULL;
+    const int passing = n_out <= CBP_K_BLOCK;
+    void *const e = element(net, passing ? job.d : job.e, at.row * n_in + at.col);
     job.row = at.row;
     job.col = at.col;
-    net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, NULL, down_touch, &job);
+    net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.room, part), down_touch,
+                    &job);
 }
 
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
-              cbp_pool *pool) {
-    down_job job = {net, s, m, delta, theta, e, d, 1, 0, 0};
+              void *room, cbp_pool *pool) {
+    down_job job = {net, s, m, delta, theta, e, d, room, 1, 0, 0};
     job.parts = cbp_parts(pool, 2.0 * (double)m * s->n_in * s->n_out);
     cbp_pool_run(pool, job.parts, down_part, &job);
 }
@@ -186,10 +188,9 @@ static void tn_product(const cbp_tn_job *tn, rectangle at, cbp_strided a, void *
     const int64_t n_out = tn->s->n_out;
     const cbp_strided delta = {element(net, tn->delta, at.col), n_out, 1};
     tn_place place = {tn, at.row, at.col};
-    void *const g = tn->use->opt && tn->m <= CBP_K_BLOCK
-                        ? NULL
-                        : element(net, tn->mem->grad, tn->s->theta + at.row * n_out + at.col);
-    net->k->product(at.rows, at.cols, tn->m, a, delta, NULL, g, n_out, room, tn_touch, &place);
+    const int passing = tn->use->opt && tn->m <= CBP_K_BLOCK;
+    void *const g = element(net, passing ? tn->mem->theta : tn->mem->grad, tn->s->theta + at.row * n_out + at.col);
+    net->k->product(at.rows, at.cols, tn->m, a, delta, NULL, g, n_out, passing, room, tn_touch, &place);
 }
 
 void cbp_tn_part(const cbp_tn_job *tn, int part, int parts) {
@@ -202,5 +203,5 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts) {
     const int by_rows = at.cols == tn->s->n_out;
     if (part == 0 || !by_rows) tn_product(tn, (rectangle){0, 1, at.col, at.cols}, unit, NULL);
     at.row++;
-    tn_product(tn, at, a, tn->room ? (char *)tn->room + (size_t)part * CBP_ROOM : NULL);
+    tn_product(tn, at, a, cbp_room(tn->room, part));
 }

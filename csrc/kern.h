@@ -33,8 +33,14 @@ typedef struct {
 /* The last touch of a product: rows `row` .. row + rows, columns `col` .. col + cols of C; c is the first of them */
 typedef void cbp_finish(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc);
 
-/* CBP_SCATTERED: rows at least this many bytes apart fall on the same few places of a cache */
-enum { CBP_K_BLOCK = 512, CBP_ROOM = CBP_K_BLOCK * 208 * 4, CBP_SCATTERED = 4032 };
+enum {
+    CBP_K_BLOCK = 512,     /* terms of a chain done at a time */
+    CBP_SCATTERED = 4000,  /* rows at least so many bytes apart fall on few places of a cache and many of its pages, */
+    CBP_MANY = 64,         /* which matters to a product of at least so many rows */
+    CBP_ROOM_B = CBP_K_BLOCK * 192 * 4,
+    CBP_ROOM_A = CBP_K_BLOCK * 208 * 4,
+    CBP_ROOM = CBP_ROOM_A + CBP_ROOM_B
+};
 
 typedef struct {
     const char *isa;
@@ -42,10 +48,10 @@ typedef struct {
 
     /* C (m, n) := init + A B, each element one chain of fma in the order of p = 0..k-1. init: n reals added to every
      * row, or NULL for zeros. C: row i at c + i * ldc. finish, if not NULL, gets every block of C once it is complete.
-     * c NULL: C is not kept, finish gets its blocks one by one; only for k <= CBP_K_BLOCK. room: CBP_ROOM bytes, where
-     * columns of A that lie badly in the cache are copied to, or NULL. */
+     * passing: finish alone gets C, a block at a time, and c is where finish is going to work; k <= CBP_K_BLOCK only.
+     * room: CBP_ROOM bytes, where operands that lie badly in the cache are copied to, or NULL. */
     void (*product)(int64_t m, int64_t n, int64_t k, cbp_strided a, cbp_strided b, const void *init, void *c,
-                    int64_t ldc, void *room, cbp_finish *finish, void *ctx);
+                    int64_t ldc, int passing, void *room, cbp_finish *finish, void *ctx);
 
     /* a (rows, cols) with ld reals from row to row holds z and becomes g(z). d, if not NULL, laid out the same, becomes
      * g'(z); for a row-wise activation it becomes log a instead. */

@@ -15,29 +15,30 @@
 
 /* Rows first .. first + m of layer l, from those of the layer below */
 static void layer_up(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x, int l, int64_t first,
-                     int64_t m, cbp_pool *pool) {
+                     int64_t m, void *room, cbp_pool *pool) {
     const cbp_stage *s = &net->stage[l];
     const int head = l == net->n_layers && net->loss_is_head;
     const void *below = l > 1 ? cbp_frame_a(net, f, l - 1) : x;
     const void *a = cbp_at(below, first * s->n_in, net->real);
     const size_t start = (size_t)(first * s->n_out) * net->real;
     char *const z = (char *)cbp_frame_a(net, f, l) + start, *const d = (char *)cbp_frame_d(net, f, l) + start;
-    cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, d, head, pool);
+    cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, d, room, head, pool);
     if (head) cbp_activate_head(net, s, m, z, d);
 }
 
 static void forward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x, int layers) {
-    for (int l = 1; l <= layers; l++) layer_up(net, mem, f, x, l, 0, f->m, mem->pool);
+    for (int l = 1; l <= layers; l++) layer_up(net, mem, f, x, l, 0, f->m, f->room, mem->pool);
 }
 
 /* One block of at most CBP_BLOCK_ROWS rows; the last layer writes to out */
 static void predict_block(const cbp_net *net, const cbp_mem *mem, int64_t m, const void *x, void *out) {
     char *buffer[2] = {mem->work, (char *)mem->work + cbp_predict_buffer(net, m)};
+    void *const room = cbp_needs_room(net, m) ? buffer[1] + cbp_predict_buffer(net, m) : NULL;
     const void *a = x;
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         void *const z = l == net->n_layers ? out : buffer[l % 2];
-        cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, NULL, 0, mem->pool);
+        cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, NULL, room, 0, mem->pool);
         a = z;
     }
 }
@@ -113,12 +114,12 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
 
 /* Rows first .. first + m of the delta below layer l: (delta W^T) * g' (equation 2) */
 static void layer_down(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l, int64_t first, int64_t m,
-                       cbp_pool *pool) {
+                       void *room, cbp_pool *pool) {
     const cbp_stage *s = &net->stage[l];
     const size_t in = (size_t)(first * s->n_in) * net->real;
     const void *delta = cbp_at(cbp_frame_d(net, f, l), first * s->n_out, net->real);
     cbp_down(net, s, m, delta, cbp_at(mem->theta, s->theta, net->real), (char *)f->scratch + in,
-             (char *)cbp_frame_d(net, f, l - 1) + in, pool);
+             (char *)cbp_frame_d(net, f, l - 1) + in, room, pool);
 }
 
 typedef struct {
@@ -135,11 +136,12 @@ typedef struct {
 static void head_part(void *ctx, int part) {
     const batch_job *job = ctx;
     const int l = job->net->n_layers;
+    void *const room = cbp_room(job->f->room, part);
     int64_t first, m;
     cbp_share(job->f->m, 1, part, job->parts, &first, &m);
-    if (job->up) layer_up(job->net, job->mem, job->f, job->data->x, l, first, m, NULL);
+    if (job->up) layer_up(job->net, job->mem, job->f, job->data->x, l, first, m, room, NULL);
     cost(job->net, job->f, job->data, first, m);
-    if (job->down) layer_down(job->net, job->mem, job->f, l, first, m, NULL);
+    if (job->down) layer_down(job->net, job->mem, job->f, l, first, m, room, NULL);
 }
 
 /* A share of the gradients of the layers last .. first, and of their updates (equation 3) */
@@ -197,7 +199,7 @@ static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame
     const double factor = net->reduction == CBP_SUM ? 1 : sums.weight > 0 ? 1 / sums.weight : 0;
     const cbp_use use = {opt, learning_rate, factor};
     job.use = &use;
-    for (int k = narrow ? l - 1 : l; k >= 2; k--) layer_down(net, mem, f, k, 0, f->m, mem->pool);
+    for (int k = narrow ? l - 1 : l; k >= 2; k--) layer_down(net, mem, f, k, 0, f->m, f->room, mem->pool);
     gradients(&job);
     return sums;
 }

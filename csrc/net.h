@@ -46,12 +46,17 @@ typedef struct {
     size_t bytes;
 } cbp_frame;
 
-enum { CBP_BLOCK_ROWS = 256 }; /* rows at a time in predict and evaluate */
+enum {
+    CBP_BLOCK_ROWS = 256, /* rows at a time in predict and evaluate */
+    CBP_MAX_PARTS = 32    /* of one product, and rooms in a workspace */
+};
 static inline int64_t cbp_block_rows(int64_t n) { return n < CBP_BLOCK_ROWS ? n : CBP_BLOCK_ROWS; }
 
-/* plan.c: bytes of one of predict's two buffers, which take turns as input and output of a layer; the layout for m
- * rows; A^l and D^l in it, l = 1..L */
+/* plan.c: bytes of one of predict's two buffers, which take turns as input and output of a layer (the rooms come after
+ * them); the layout for m rows; A^l and D^l in it, l = 1..L */
 size_t cbp_predict_buffer(const cbp_net *net, int64_t rows);
+int cbp_needs_room(const cbp_net *net, int64_t m); /* whether products of m rows copy their operands (kern/gemm.inc) */
+static inline void *cbp_room(void *rooms, int part) { return rooms ? (char *)rooms + (size_t)part * CBP_ROOM : NULL; }
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work);
 void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l);
@@ -74,8 +79,6 @@ static inline const void *cbp_at(const void *base, int64_t elements, size_t real
 
 /* ---- gemm.c ---- */
 
-enum { CBP_MAX_PARTS = 32 };
-
 /* Parts that so much work is worth; things `first` .. first + count that part `part` gets of n, in whole grains */
 int cbp_parts(cbp_pool *pool, double flops);
 void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, int64_t *count);
@@ -83,12 +86,12 @@ void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, in
 /* A layer up: z (m, n_l) := bias + a W; unless `plain`, z becomes g(z) and d, if not NULL, g'(z), or log a for a
  * row-wise activation. The output's activation of a head is separate. */
 void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
-            int plain, cbp_pool *pool);
+            void *room, int plain, cbp_pool *pool);
 void cbp_activate_head(const cbp_net *net, const cbp_stage *s, int64_t m, void *z, void *d);
 
 /* An error down: d (m, n_{l-1}), which holds g'(z), becomes (delta W^T) * g'(z). e: room for (m, n_{l-1}) */
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
-              cbp_pool *pool);
+              void *room, cbp_pool *pool);
 
 /* What becomes of a gradient, which is the sum over the samples times `factor`: it is kept in mem->grad, or, with an
  * optimiser, used for an update at once (mem->grad then holds nothing of use) */

@@ -164,12 +164,12 @@ static void *take(cbp_frame *f, char *work, size_t bytes) {
     return here;
 }
 
-/* Whether a gradient's product would copy columns of its inputs (kern/gemm.inc): wide inputs, and enough outputs */
-static int needs_room(const cbp_net *net) {
-    int wide = 0;
-    for (int l = 1; l <= net->n_layers; l++)
-        wide |= (size_t)net->stage[l].n_in * net->real >= CBP_SCATTERED && net->stage[l].n_out >= 4 * net->k->panel;
-    return wide;
+int cbp_needs_room(const cbp_net *net, int64_t m) {
+    return m >= CBP_MANY && (size_t)net->widest * net->real >= CBP_SCATTERED;
+}
+
+static size_t rooms_bytes(const cbp_net *net, int64_t m) {
+    return cbp_needs_room(net, m) ? (size_t)CBP_MAX_PARTS * CBP_ROOM : 0;
 }
 
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work) {
@@ -180,7 +180,7 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
     f.y = take(&f, work, rows * (size_t)net->n_out * real);
     f.scratch = take(&f, work, rows * (size_t)net->widest * real);
     f.c = take(&f, work, rows * sizeof(double));
-    if (mode != CBP_EVALUATE && needs_room(net)) f.room = take(&f, work, (size_t)CBP_MAX_PARTS * CBP_ROOM);
+    if (cbp_needs_room(net, m)) f.room = take(&f, work, rooms_bytes(net, m));
     if (mode == CBP_EPOCH) {
         f.x = take(&f, work, rows * (size_t)net->n_in * real);
         f.s = take(&f, work, rows * real);
@@ -202,7 +202,7 @@ size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
     const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + net->n_in + 4.0;
     const double bound = 8.0 * ((double)rows * per_row + (double)(CBP_MAX_PARTS * CBP_ROOM / 8)) + 128.0 * net->n_layers + 1024.0;
     if (bound > (double)(SIZE_MAX / 2)) return 0;
-    if (mode == CBP_PREDICT) return 2 * cbp_predict_buffer(net, rows);
+    if (mode == CBP_PREDICT) return 2 * cbp_predict_buffer(net, rows) + rooms_bytes(net, rows);
     return cbp_frame_at(net, rows, mode, NULL).bytes;
 }
 

@@ -1,3 +1,219 @@
+/* pool.c - threads that work on the parts of one job: hand over, take part, join.
+ *
+ * Called by gemm.c, net.c and train.c through cbp_pool_run; calls os.h. The caller of a run is thread 0, worker w of
+ * the table is thread w + 1. Work is handed over by a baton per worker and direction: who waits for one spins for a
+ * while and then sleeps. Parts are dealt out beforehand, so nothing is shared but the job, and the same thread gets
+ * the same part every time.
+ *
+ * Fork: a child has the memory of its parent but none of its threads, and a run may be under way in one of those. So
+ * the pool's lock carries the era, the number of forks that lie behind this process. A lock taken in an earlier era
+ * is void, and whoever takes the lock first in a new era knows that the workers are gone.
+ */
+#include "os.h"
+
 #include "pool.h"
-void cbp_pool_run(cbp_pool *pool, int parts, cbp_task *fn, void *ctx) {(void)pool; for (int p = 0; p < parts; p++) fn(ctx, p); }
-int cbp_pool_size(const cbp_pool *pool) { (void)pool; return 1; }
+#include "prim.h"
+
+#include <stdlib.h>
+
+/* A sleeping thread comes back after 20 to 60 microseconds. Waiting a little longer than that before one sleeps is
+ * never much worse than the better of the two, and bridges what one thread does alone between the products of a step.
+ * The one that waits lets others run now and then: it may be on the very processor that the other thread needs. */
+enum { SPIN_NANOSECONDS = 100000, POLLS_PER_YIELD = 64 };
+
+/* ---- batons: one thread gives, one other takes ---- */
+
+enum { NOT_GIVEN, GIVEN, ASLEEP };
+
+typedef struct {
+    cbp_atomic state;
+    cbp_mutex mutex; /* used when the taker sleeps only */
+    cbp_cond woken;
+    char apart[128]; /* batons lie on cache lines of their own */
+} baton;
+
+static void baton_init(baton *b) {
+    cbp_store(&b->state, NOT_GIVEN);
+    cbp_mutex_init(&b->mutex);
+    cbp_cond_init(&b->woken);
+}
+
+static void baton_free(baton *b) {
+    cbp_mutex_free(&b->mutex);
+    cbp_cond_free(&b->woken);
+}
+
+static void give(baton *b) {
+    if (cbp_swap(&b->state, GIVEN) != ASLEEP) return;
+    cbp_mutex_lock(&b->mutex); /* the taker is in cbp_cond_wait, or woken */
+    cbp_cond_signal(&b->woken);
+    cbp_mutex_unlock(&b->mutex);
+}
+
+/* Whether the baton came while we were looking out for it */
+static int spin(const baton *b) {
+    for (int64_t end = 0;;) {
+        for (int i = 0; i < POLLS_PER_YIELD; i++) {
+            if (cbp_load(&b->state) == GIVEN) return 1;
+            cbp_pause();
+        }
+        const int64_t now = cbp_nanoseconds();
+        if (!end) end = now + SPIN_NANOSECONDS;
+        if (now >= end) return 0;
+        cbp_yield();
+    }
+}
+
+static void take(baton *b) {
+    if (!spin(b)) {
+        cbp_mutex_lock(&b->mutex);
+        if (cbp_change(&b->state, NOT_GIVEN, ASLEEP))
+            while (cbp_load(&b->state) != GIVEN) cbp_cond_wait(&b->woken, &b->mutex);
+        cbp_mutex_unlock(&b->mutex);
+    }
+    cbp_store(&b->state, NOT_GIVEN);
+}
+
+/* ---- the pool ---- */
+
+typedef struct {
+    baton start, done;
+    cbp_thread thread;
+    cbp_pool *pool;
+    int number; /* of its thread, 1 .. */
+} worker;
+
+struct cbp_pool {
+    cbp_atomic threads; /* asked for */
+    cbp_atomic size;    /* that a run may use: `threads`, or fewer where the system gave no more */
+    cbp_atomic lock;    /* era: free; era + 1: a run is under way, or a change of the workers */
+    int started;        /* workers that exist; it and the job belong to who has the lock */
+
+    cbp_task *fn; /* the job; NULL: end */
+    void *ctx;
+    int parts, stride;
+
+    worker worker[CBP_MAX_THREADS - 1]; /* memory that no worker uses is never touched */
+};
+
+static cbp_atomic era; /* two per fork */
+
+static void count_fork(void) { cbp_store(&era, cbp_load(&era) + 2); }
+
+/* Takes the lock unless somebody has it */
+static int claim(cbp_pool *pool) {
+    const int free_now = cbp_load(&era), taken_now = free_now + 1, found = cbp_load(&pool->lock);
+    if (found == taken_now || !cbp_change(&pool->lock, found, taken_now)) return 0;
+    if (found != free_now) pool->started = 0;
+    return 1;
+}
+
+/* Parts of the job for one thread */
+static void work(const cbp_pool *pool, int thread) {
+    for (int part = thread; part < pool->parts; part += pool->stride) pool->fn(pool->ctx, part);
+}
+
+CBP_THREAD_MAIN(worker_main, arg) {
+    worker *const me = arg;
+    const cbp_pool *const pool = me->pool;
+    (void)cbp_fp_enter();
+    for (;;) {
+        take(&me->start);
+        if (!pool->fn) return 0;
+        work(pool, me->number);
+        give(&me->done);
+    }
+}
+
+/* Sees that there are `wanted` workers, or as many as the system allows; returns how many of them there are. */
+static int start_workers(cbp_pool *pool, int wanted) {
+    if (pool->started >= wanted) return wanted;
+    const int size = cbp_load(&pool->size);
+    while (pool->started < wanted) {
+        worker *const w = &pool->worker[pool->started];
+        baton_init(&w->start);
+        baton_init(&w->done);
+        w->pool = pool;
+        w->number = pool->started + 1;
+        if (!cbp_thread_start(&w->thread, worker_main, w)) {
+            cbp_change(&pool->size, size, pool->started + 1);
+            break;
+        }
+        pool->started++;
+    }
+    return pool->started;
+}
+
+/* Ends all workers but the first `kept` */
+static void end_workers(cbp_pool *pool, int kept) {
+    pool->fn = NULL;
+    while (pool->started > kept) {
+        worker *const w = &pool->worker[--pool->started];
+        give(&w->start);
+        cbp_thread_join(w->thread);
+        baton_free(&w->start);
+        baton_free(&w->done);
+    }
+}
+
+/* Gives the lock back; workers that a resize has made superfluous end here, while nobody has a job for them. */
+static void release(cbp_pool *pool) {
+    end_workers(pool, cbp_load(&pool->size) - 1);
+    cbp_store(&pool->lock, cbp_load(&era));
+}
+
+void cbp_pool_run(cbp_pool *pool, int parts, cbp_task *fn, void *ctx) {
+    const int size = pool ? cbp_load(&pool->size) : 1, threads = parts < size ? parts : size;
+    if (threads < 2 || !claim(pool)) {
+        for (int part = 0; part < parts; part++) fn(ctx, part);
+        return;
+    }
+    const int helpers = start_workers(pool, threads - 1);
+    pool->fn = fn;
+    pool->ctx = ctx;
+    pool->parts = parts;
+    pool->stride = helpers + 1;
+    for (int w = 0; w < helpers; w++) give(&pool->worker[w].start);
+    work(pool, 0);
+    for (int w = 0; w < helpers; w++) take(&pool->worker[w].done);
+    release(pool);
+}
+
+int cbp_pool_size(const cbp_pool *pool) {
+    return !pool || cbp_load(&pool->lock) == cbp_load(&era) + 1 ? 1 : cbp_load(&pool->size);
+}
+
+/* ---- the public part ---- */
+
+cbp_status cbp_pool_new(cbp_pool **pool, int threads) {
+    static cbp_atomic counting; /* twice by chance does no harm */
+    if (!pool) return CBP_NULL_ARGUMENT;
+    *pool = NULL;
+    if (threads < 1 || threads > CBP_MAX_THREADS) return CBP_BAD_THREADS;
+    if (!cbp_load(&counting) && !cbp_at_fork(count_fork)) return CBP_NO_MEMORY;
+    cbp_store(&counting, 1);
+    cbp_pool *const made = calloc(1, sizeof *made);
+    if (!made) return CBP_NO_MEMORY;
+    cbp_store(&made->lock, cbp_load(&era));
+    *pool = made;
+    return cbp_pool_resize(made, threads);
+}
+
+/* A run under way keeps its threads and ends what is too many when it is done. */
+cbp_status cbp_pool_resize(cbp_pool *pool, int threads) {
+    if (!pool) return CBP_NULL_ARGUMENT;
+    if (threads < 1 || threads > CBP_MAX_THREADS) return CBP_BAD_THREADS;
+    cbp_store(&pool->threads, threads);
+    cbp_store(&pool->size, threads);
+    if (claim(pool)) release(pool);
+    return CBP_OK;
+}
+
+int cbp_pool_threads(const cbp_pool *pool) { return pool ? cbp_load(&pool->threads) : 1; }
+
+void cbp_pool_free(cbp_pool *pool) {
+    if (!pool) return;
+    while (!claim(pool)) cbp_pause();
+    end_workers(pool, 0);
+    free(pool);
+}

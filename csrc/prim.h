@@ -1,6 +1,7 @@
-/* prim.h - all that depends on the operating system or the processor, and nothing else.
+/* prim.h - all that depends on the processor, and nothing else; what depends on the operating system is in os.h.
  *
- * Here: the floating-point mode of the calling thread, and what the CPU can do. Called by the driver files.
+ * Here: the floating-point mode of the calling thread, the pause of a waiting loop, and what the CPU can do. Called by
+ * the driver files.
  */
 #ifndef CBP_PRIM_H
 #define CBP_PRIM_H
@@ -62,6 +63,18 @@ static inline cbp_fpmode cbp_fp_enter(void) {
 static inline void cbp_fp_leave(cbp_fpmode mode) {
     if (mode != CBP_FP_DEFAULT) cbp_fp_set(mode);
 }
+
+/* ---- a breath in a loop that waits for another thread: leaves the core to its twin, and saves power ---- */
+
+#if defined(CBP_X86_64)
+static inline void cbp_pause(void) { _mm_pause(); }
+#elif defined(__aarch64__)
+static inline void cbp_pause(void) { __asm__ volatile("isb"); } /* yield is over at once on most */
+#elif defined(_M_ARM64)
+static inline void cbp_pause(void) { __isb(_ARM64_BARRIER_SY); }
+#else
+static inline void cbp_pause(void) {}
+#endif
 
 /* ---- what this CPU and its operating system can run ---- */
 

@@ -57,3 +57,4 @@ static const LANE N(lanes)[2 * VL] = {-1, -1, -1, -1,
 #define ZIP_LO(a, b) HALVES(a, b, 0x20)
 #define ZIP_HI(a, b) HALVES(a, b, 0x31)
 #define REGISTERS 16
+#define PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)

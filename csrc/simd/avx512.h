@@ -58,3 +58,4 @@
     _mm512_permutex2var_ps(a, _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31), b)
 #endif
 #define REGISTERS 32
+#define PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)

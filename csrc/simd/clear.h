@@ -39,3 +39,4 @@
 #undef ZIP_LO
 #undef ZIP_HI
 #undef REGISTERS
+#undef PREFETCH

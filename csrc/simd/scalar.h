@@ -56,3 +56,4 @@ static inline R N(real)(U u) {
 #define ZIP_LO(a, b) (a)
 #define ZIP_HI(a, b) (b)
 #define REGISTERS 16
+#define PREFETCH(p) ((void)(p))

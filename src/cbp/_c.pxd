@@ -40,6 +40,7 @@ cdef extern from "cbp.h" nogil:
 
     int CBP_MAX_ARGS
     int CBP_ALIGN
+    int CBP_MAX_THREADS
 
     ctypedef struct cbp_arg:
         const char *name
@@ -99,6 +100,12 @@ cdef extern from "cbp.h" nogil:
     cbp_block cbp_layer(const cbp_net *net, int l)
     size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode)
     size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l)
+
+    int cbp_cpus()
+    cbp_status cbp_pool_new(cbp_pool **pool, int threads)
+    void cbp_pool_free(cbp_pool *pool)
+    cbp_status cbp_pool_resize(cbp_pool *pool, int threads)
+    int cbp_pool_threads(const cbp_pool *pool)
 
     ctypedef struct cbp_mem:
         void *theta

@@ -87,6 +87,29 @@ cdef int check(cbp_status status) except -1:
     return 0
 
 
+# ---- threads ----
+
+# One pool for the whole process. It is never freed: threads that sleep do not keep a process from ending.
+cdef cbp_pool *POOL = NULL
+check(cbp_pool_new(&POOL, 1))
+MAX_THREADS = CBP_MAX_THREADS
+
+
+def cpus():
+    """Processors this process may use."""
+    return cbp_cpus()
+
+
+def threads():
+    """Threads of the pool."""
+    return cbp_pool_threads(POOL)
+
+
+def set_threads(int n):
+    """Resize the pool."""
+    check(cbp_pool_resize(POOL, n))
+
+
 # ---- arrays from Python ----
 
 cdef struct Held:
@@ -227,6 +250,7 @@ cdef class Plan:
         cdef cbp_status status
         held.n = 0
         memset(&mem, 0, sizeof(mem))
+        mem.pool = POOL
         try:
             mem.theta = hold(&held, theta, self.code, self.n_params, 0, False)
             x = hold(&held, X, self.code, -1, self.n_in, False)
@@ -255,6 +279,7 @@ cdef class Plan:
         held.n = 0
         memset(&mem, 0, sizeof(mem))
         memset(&data, 0, sizeof(data))
+        mem.pool = POOL
         try:
             mem.theta = hold(&held, theta, self.code, self.n_params, 0, False)
             hold_data(&held, self, &data, X, y, weight)
@@ -288,6 +313,7 @@ cdef class Memory:
     def __cinit__(self, Plan plan, theta):
         self.plan = plan
         self._theta.n = 0
+        self._mem.pool = POOL
         self._mem.theta = hold(&self._theta, theta, plan.code, plan.n_params, 0, True)
         self.theta = theta
         self.grad = np.zeros(plan.n_params, plan.dtype)

@@ -1,30 +1,28 @@
-"""How many threads the core may use."""
+"""How many threads the core may use: one pool for the whole process."""
 
 from __future__ import annotations
 
 import os
 import warnings
 
+from cbp import _core
 from cbp._arguments import whole
 
-MAX_THREADS = 1024
 VARIABLE = "CBP_NUM_THREADS"
 
 
 def _initial() -> int:
-    """Return the number that the environment asks for, or 1."""
+    """Return the number that the environment asks for, or that of the processors."""
+    processors = min(_core.cpus(), _core.MAX_THREADS)
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
-        return 1
+        return processors
     try:
-        return whole(int(text), VARIABLE, 1, MAX_THREADS)
+        return whole(int(text), VARIABLE, 1, _core.MAX_THREADS)
     except ValueError:
-        message = f"{VARIABLE}={text!r} is ignored: it must be a whole number from 1 to {MAX_THREADS}"
+        message = f"{VARIABLE}={text!r} is ignored: it must be a whole number from 1 to {_core.MAX_THREADS}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
-        return 1
-
-
-_number = _initial()
+        return processors
 
 
 def set_num_threads(n: int) -> None:
@@ -33,7 +31,8 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        From 1 to 1024. At the start it is what the environment variable CBP_NUM_THREADS says, or 1.
+        From 1 to 1024. At the start it is what the environment variable CBP_NUM_THREADS says, or else the number of
+        processors this process may use: those it may run on, and no more than the quota of its container.
 
     Raises
     ------
@@ -42,7 +41,9 @@ def set_num_threads(n: int) -> None:
 
     Notes
     -----
-    This version computes in the calling thread; the number is kept for the thread pool to come.
+    The threads are one pool for the whole process. They are started by the first call whose work is worth sharing,
+    sleep when there is none, and are there after a fork too. Calls from several Python threads at once take turns:
+    while the pool works for one, another computes in its own thread. The number may be changed at any time.
 
     Examples
     --------
@@ -53,8 +54,7 @@ def set_num_threads(n: int) -> None:
     2
     >>> cbp.set_num_threads(before)
     """
-    global _number
-    _number = whole(n, "the number of threads", 1, MAX_THREADS)
+    _core.set_threads(whole(n, "the number of threads", 1, _core.MAX_THREADS))
 
 
 def get_num_threads() -> int:
@@ -66,4 +66,7 @@ def get_num_threads() -> int:
     >>> cbp.get_num_threads() >= 1
     True
     """
-    return _number
+    return _core.threads()
+
+
+_core.set_threads(_initial())

@@ -32,10 +32,6 @@ static char harness_note[512];
 static void *harness_blocks[HARNESS_BLOCKS];
 static int harness_n_blocks;
 
-static void harness_add(const char *name, void (*run)(void)) {
-    if (harness_n_cases < HARNESS_CASES) harness_cases[harness_n_cases++] = (harness_case){name, run};
-}
-
 #if defined(_MSC_VER) && !defined(__clang__)
 #pragma section(".CRT$XCU", read)
 #define CASE(name) \
@@ -54,6 +50,10 @@ static void harness_add(const char *name, void (*run)(void)) {
 #define HARNESS_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #endif
 #define HELPER HARNESS_MAY_BE_UNUSED static
+
+HELPER void harness_add(const char *name, void (*run)(void)) {
+    if (harness_n_cases < HARNESS_CASES) harness_cases[harness_n_cases++] = (harness_case){name, run};
+}
 
 /* ---- checks ---- */
 

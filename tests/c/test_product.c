@@ -26,8 +26,8 @@ static void other_ways_equal(const cbp_kern *k, cbp_dtype dtype, int64_t m, int6
     const cbp_strided direct = {b, ldb, 1}, by_columns = {turned, 1, terms};
     for (int way = 0; way < 2; way++, all.cells = 0) {
         for (int64_t i = 0; i < m * n; i++) put(dtype, all.c, i / n * ldc + i % n, -7);
-        k->product(m, n, terms, a, way && terms ? by_columns : direct, init,
-                   terms > CBP_K_BLOCK ? copy_of(dtype, size, want) : NULL, ldc, room, collect, &all);
+        k->product(m, n, terms, a, way && terms ? by_columns : direct, init, copy_of(dtype, size, want), ldc,
+                   terms <= CBP_K_BLOCK, room, collect, &all);
         CHECKF(all.cells == m * n, "every element is finished once");
         CHECK_BYTES(size, size_of(dtype), all.c, want);
     }
@@ -44,7 +44,7 @@ static void product_equals(const cbp_kern *k, cbp_dtype dtype, int64_t m, int64_
     const int64_t size = (m - 1) * ldc + n;
     void *got = random_reals(dtype, size, -1, 1), *want = copy_of(dtype, size, got);
     const cbp_strided a_ = {a, a_row, a_col}, b_ = {b, ldb, 1};
-    k->product(m, n, terms, a_, b_, init, got, ldc, NULL, NULL, NULL);
+    k->product(m, n, terms, a_, b_, init, got, ldc, 0, NULL, NULL, NULL);
     naive_product(dtype, m, n, terms, a, a_row, a_col, b, ldb, init, want, ldc);
     CHECK_BYTES(size, size_of(dtype), got, want);
     other_ways_equal(k, dtype, m, n, terms, a_, b, ldb, init, want, ldc);
@@ -103,7 +103,7 @@ CASE(not_a_number_and_infinity_travel) {
         put(dtype, a, 2 * terms + 3, NAN);
         put(dtype, b, 1 * n + 17, INFINITY);
         const cbp_strided a_ = {a, terms, 1}, b_ = {b, n, 1};
-        k->product(m, n, terms, a_, b_, NULL, c, n, NULL, NULL, NULL);
+        k->product(m, n, terms, a_, b_, NULL, c, n, 0, NULL, NULL, NULL);
         for (int64_t e = 0; e < m * n; e++)
             CHECKF(isfinite(get(dtype, c, e)) == (e / n != 2 && e % n != 17), "element %d", (int)e);
         release_blocks();

@@ -1,0 +1,155 @@
+/* os.h - all that depends on the operating system, and nothing else: POSIX threads or Win32.
+ *
+ * Here: atomic integers, locks, threads, the clock, fork, and the processors a process may run on. Used by pool.c and
+ * processors.c, which include it before any other header.
+ */
+#ifndef CBP_OS_H
+#define CBP_OS_H
+
+#ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+#else
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sched_getaffinity */
+#endif
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+#endif
+
+#include <stdint.h>
+
+enum { CBP_STACK = 1 << 20 }; /* bytes of stack for a thread of the pool, the same on every system */
+
+/* ---- atomic integers: what is written before a store or swap is seen after a load or swap that finds its value ----
+ */
+
+#if defined(_MSC_VER) && !defined(__clang__)
+typedef volatile LONG cbp_atomic;
+static inline int cbp_load(const cbp_atomic *a) { return (int)ReadAcquire(a); }
+static inline void cbp_store(cbp_atomic *a, int value) { WriteRelease(a, value); }
+static inline int cbp_swap(cbp_atomic *a, int value) { return (int)InterlockedExchange(a, value); }
+/* a := to if it is `from`; whether it was */
+static inline int cbp_change(cbp_atomic *a, int from, int to) {
+    return InterlockedCompareExchange(a, to, from) == from;
+}
+#else
+#include <stdatomic.h>
+typedef atomic_int cbp_atomic;
+static inline int cbp_load(const cbp_atomic *a) { return atomic_load_explicit(a, memory_order_acquire); }
+static inline void cbp_store(cbp_atomic *a, int value) { atomic_store_explicit(a, value, memory_order_release); }
+static inline int cbp_swap(cbp_atomic *a, int value) {
+    return atomic_exchange_explicit(a, value, memory_order_acq_rel);
+}
+/* a := to if it is `from`; whether it was */
+static inline int cbp_change(cbp_atomic *a, int from, int to) {
+    return atomic_compare_exchange_strong_explicit(a, &from, to, memory_order_acq_rel, memory_order_acquire);
+}
+#endif
+
+#ifdef _WIN32
+
+/* ---- Win32 ---- */
+
+typedef SRWLOCK cbp_mutex;
+static inline void cbp_mutex_init(cbp_mutex *mutex) { InitializeSRWLock(mutex); }
+static inline void cbp_mutex_free(cbp_mutex *mutex) { (void)mutex; }
+static inline void cbp_mutex_lock(cbp_mutex *mutex) { AcquireSRWLockExclusive(mutex); }
+static inline void cbp_mutex_unlock(cbp_mutex *mutex) { ReleaseSRWLockExclusive(mutex); }
+
+typedef CONDITION_VARIABLE cbp_cond;
+static inline void cbp_cond_init(cbp_cond *cond) { InitializeConditionVariable(cond); }
+static inline void cbp_cond_free(cbp_cond *cond) { (void)cond; }
+static inline void cbp_cond_wait(cbp_cond *cond, cbp_mutex *mutex) {
+    SleepConditionVariableSRW(cond, mutex, INFINITE, 0);
+}
+static inline void cbp_cond_signal(cbp_cond *cond) { WakeConditionVariable(cond); }
+
+typedef HANDLE cbp_thread;
+#define CBP_THREAD_MAIN(name, arg) static DWORD WINAPI name(void *arg)
+static inline int cbp_thread_start(cbp_thread *thread, LPTHREAD_START_ROUTINE run, void *arg) {
+    *thread = CreateThread(NULL, CBP_STACK, run, arg, STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
+    return *thread != NULL;
+}
+static inline void cbp_thread_join(cbp_thread thread) {
+    WaitForSingleObject(thread, INFINITE);
+    CloseHandle(thread);
+}
+
+static inline void cbp_yield(void) { SwitchToThread(); }
+
+static inline int64_t cbp_nanoseconds(void) {
+    LARGE_INTEGER ticks, per_second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&per_second);
+    return (int64_t)((double)ticks.QuadPart * 1e9 / (double)per_second.QuadPart);
+}
+
+static inline int cbp_at_fork(void (*child)(void)) { return (void)child, 1; }
+
+static inline int cbp_affinity(void) {
+    DWORD_PTR mine = 0, all = 0;
+    int n = 0;
+    GetProcessAffinityMask(GetCurrentProcess(), &mine, &all);
+    for (; mine; mine &= mine - 1) n++;
+    return n ? n : (int)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS); /* a process of several groups has no mask */
+}
+
+#else
+
+/* ---- POSIX ---- */
+
+typedef pthread_mutex_t cbp_mutex;
+static inline void cbp_mutex_init(cbp_mutex *mutex) { pthread_mutex_init(mutex, NULL); }
+static inline void cbp_mutex_free(cbp_mutex *mutex) { pthread_mutex_destroy(mutex); }
+static inline void cbp_mutex_lock(cbp_mutex *mutex) { pthread_mutex_lock(mutex); }
+static inline void cbp_mutex_unlock(cbp_mutex *mutex) { pthread_mutex_unlock(mutex); }
+
+typedef pthread_cond_t cbp_cond;
+static inline void cbp_cond_init(cbp_cond *cond) { pthread_cond_init(cond, NULL); }
+static inline void cbp_cond_free(cbp_cond *cond) { pthread_cond_destroy(cond); }
+static inline void cbp_cond_wait(cbp_cond *cond, cbp_mutex *mutex) { pthread_cond_wait(cond, mutex); }
+static inline void cbp_cond_signal(cbp_cond *cond) { pthread_cond_signal(cond); }
+
+typedef pthread_t cbp_thread;
+#define CBP_THREAD_MAIN(name, arg) static void *name(void *arg)
+/* Signals are for the program's own threads: the new one inherits a mask that lets none through. */
+static inline int cbp_thread_start(cbp_thread *thread, void *(*run)(void *), void *arg) {
+    sigset_t all, before;
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr)) return 0;
+    pthread_attr_setstacksize(&attr, CBP_STACK);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = pthread_create(thread, &attr, run, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return !error;
+}
+static inline void cbp_thread_join(cbp_thread thread) { pthread_join(thread, NULL); }
+
+static inline void cbp_yield(void) { sched_yield(); }
+
+static inline int64_t cbp_nanoseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now); /* no system call, on the systems that matter */
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* child() will be called in every new process, by its only thread; whether it will */
+static inline int cbp_at_fork(void (*child)(void)) { return pthread_atfork(NULL, NULL, child) == 0; }
+
+/* Processors this thread may run on */
+static inline int cbp_affinity(void) {
+#ifdef __linux__
+    cpu_set_t set[16]; /* 16,384 processors */
+    if (sched_getaffinity(0, sizeof set, set) == 0) return CPU_COUNT_S(sizeof set, set);
+#endif
+    return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
+#endif
+#endif

@@ -1,0 +1,281 @@
+/* The thread pool: every part once, on its thread, for many callers, over changes of size and forks. */
+#include "os.h"
+
+#include "harness.h"
+
+#include "pool.h"
+#include "prim.h"
+
+#include <math.h>
+
+#ifndef _WIN32
+#include <sys/wait.h>
+#endif
+#if defined(_MSC_VER) && !defined(__clang__)
+#define THREAD_LOCAL __declspec(thread)
+#else
+#define THREAD_LOCAL _Thread_local
+#endif
+
+enum { PARTS = 16 };
+
+static THREAD_LOCAL char this_thread; /* its address tells threads apart */
+
+/* What the parts of one run leave behind. Tasks cannot CHECK: a check that fails leaves its thread. */
+typedef struct {
+    int times[PARTS];
+    const char *thread[PARTS];
+    int nth[PARTS]; /* how many parts its thread had done before */
+    cbp_fpmode mode[PARTS];
+} trace;
+
+static THREAD_LOCAL int done_before;
+
+static void note(void *ctx, int part) {
+    trace *const t = ctx;
+    t->times[part]++;
+    t->thread[part] = &this_thread;
+    t->nth[part] = done_before++;
+    t->mode[part] = cbp_fp_get();
+}
+
+static trace traced(cbp_pool *pool, int parts) {
+    trace t = {{0}, {0}, {0}, {0}};
+    cbp_pool_run(pool, parts, note, &t);
+    for (int p = 0; p < PARTS; p++) CHECKF(t.times[p] == (p < parts), "part %d of %d: %d times", p, parts, t.times[p]);
+    return t;
+}
+
+static cbp_pool *pool_of(int threads) {
+    cbp_pool *pool;
+    NOTE("%d threads", threads);
+    CHECK(cbp_pool_new(&pool, threads) == CBP_OK);
+    CHECK(cbp_pool_threads(pool) == threads && cbp_pool_size(pool) == threads);
+    return pool;
+}
+
+static void sleep_microseconds(int n) {
+    for (const int64_t end = cbp_nanoseconds() + 1000 * (int64_t)n; cbp_nanoseconds() < end;) cbp_yield();
+}
+
+CASE(every_part_runs_once) {
+    for (int threads = 1; threads <= 6; threads++) {
+        cbp_pool *pool = pool_of(threads);
+        for (int parts = 0; parts <= PARTS; parts++) traced(pool, parts);
+        cbp_pool_free(pool);
+    }
+}
+
+CASE(a_part_is_always_on_its_thread) {
+    for (int threads = 2; threads <= 5; threads++) {
+        cbp_pool *pool = pool_of(threads);
+        const trace first = traced(pool, PARTS);
+        CHECK(first.thread[0] == &this_thread);
+        for (int p = 0; p < PARTS; p++)
+            for (int q = 0; q < PARTS; q++) CHECK((first.thread[p] == first.thread[q]) == (p % threads == q % threads));
+        for (int run = 0; run < 200; run++) {
+            const int parts = 1 + run % PARTS;
+            const trace t = traced(pool, parts);
+            for (int p = 0; p < parts; p++) CHECK(t.thread[p] == first.thread[p % threads]);
+        }
+        cbp_pool_free(pool);
+    }
+}
+
+CASE(a_thread_does_its_parts_in_order) {
+    for (int threads = 1; threads <= 5; threads++) {
+        cbp_pool *pool = pool_of(threads);
+        for (int run = 0; run < 100; run++) {
+            const trace t = traced(pool, PARTS);
+            for (int p = threads; p < PARTS; p++) CHECK(t.nth[p] == t.nth[p - threads] + 1);
+        }
+        cbp_pool_free(pool);
+    }
+}
+
+CASE(without_a_pool_the_caller_does_all_in_order) {
+    const trace t = traced(NULL, PARTS);
+    for (int p = 0; p < PARTS; p++) CHECK(t.thread[p] == &this_thread && t.nth[p] == t.nth[0] + p);
+    CHECK(cbp_pool_threads(NULL) == 1 && cbp_pool_size(NULL) == 1);
+}
+
+CASE(sleeping_threads_come_back) {
+    cbp_pool *pool = pool_of(4);
+    for (int run = 0; run < 100; run++) {
+        traced(pool, 4);
+        sleep_microseconds(run % 4 * 100);
+    }
+    cbp_pool_free(pool);
+}
+
+CASE(threads_have_the_default_floating_point_mode) {
+#if defined(CBP_X86_64)
+    const cbp_fpmode flush = CBP_FP_DEFAULT | 0x8040u, before = cbp_fp_get();
+    cbp_pool *pool = pool_of(3);
+    cbp_fp_set(flush);
+    trace t = {{0}, {0}, {0}, {0}};
+    cbp_pool_run(pool, 3, note, &t);
+    cbp_fp_set(before);
+    CHECK(t.mode[0] == flush && t.mode[1] == CBP_FP_DEFAULT && t.mode[2] == CBP_FP_DEFAULT);
+    cbp_pool_free(pool);
+#endif
+}
+
+/* ---- refusals ---- */
+
+CASE(numbers_out_of_range_are_refused) {
+    static const int wrong[] = {-1, 0, CBP_MAX_THREADS + 1};
+    cbp_pool *pool = pool_of(2);
+    for (int i = 0; i < 3; i++) {
+        cbp_pool *none = pool;
+        CHECK(cbp_pool_new(&none, wrong[i]) == CBP_BAD_THREADS && none == NULL);
+        CHECK(cbp_pool_resize(pool, wrong[i]) == CBP_BAD_THREADS && cbp_pool_threads(pool) == 2);
+    }
+    CHECK(cbp_pool_new(NULL, 2) == CBP_NULL_ARGUMENT && cbp_pool_resize(NULL, 2) == CBP_NULL_ARGUMENT);
+    cbp_pool_free(pool);
+    cbp_pool_free(NULL);
+    cbp_pool_free(pool_of(CBP_MAX_THREADS));
+}
+
+/* ---- a pool at work ---- */
+
+typedef struct {
+    cbp_pool *pool;
+    trace inner;
+    int size;
+} nested;
+
+static void run_inside(void *ctx, int part) {
+    nested *const n = ctx;
+    if (part != 1) return;
+    n->size = cbp_pool_size(n->pool);
+    cbp_pool_run(n->pool, PARTS, note, &n->inner);
+}
+
+CASE(a_run_inside_a_run_is_done_by_its_caller) {
+    nested n = {.pool = pool_of(3)};
+    cbp_pool_run(n.pool, 3, run_inside, &n);
+    CHECK(n.size == 1 && cbp_pool_size(n.pool) == 3);
+    for (int p = 0; p < PARTS; p++)
+        CHECK(n.inner.times[p] == 1 && n.inner.thread[p] == n.inner.thread[0] && n.inner.nth[p] == n.inner.nth[0] + p);
+    CHECK(n.inner.thread[0] != &this_thread);
+    cbp_pool_free(n.pool);
+}
+
+enum { CALLERS = 3, RUNS = 2000 };
+
+typedef struct {
+    cbp_pool *pool;
+    int wrong;
+    cbp_atomic stop;
+    cbp_thread thread;
+} caller;
+
+static void square(void *ctx, int part) { ((int *)ctx)[part] = part * part; }
+
+/* Runs until told to stop, but at least RUNS times */
+CBP_THREAD_MAIN(keep_running, arg) {
+    caller *const me = arg;
+    for (int run = 0; run < RUNS || !cbp_load(&me->stop); run++) {
+        int out[PARTS] = {0};
+        cbp_pool_run(me->pool, PARTS, square, out);
+        for (int p = 0; p < PARTS; p++) me->wrong += out[p] != p * p;
+    }
+    return 0;
+}
+
+static void start_callers(caller *c, cbp_pool *pool) {
+    for (int i = 0; i < CALLERS; i++) {
+        c[i].pool = pool, c[i].wrong = 0;
+        cbp_store(&c[i].stop, 0);
+        CHECK(cbp_thread_start(&c[i].thread, keep_running, &c[i]));
+    }
+}
+
+static void stop_callers(caller *c) {
+    for (int i = 0; i < CALLERS; i++) cbp_store(&c[i].stop, 1);
+    for (int i = 0; i < CALLERS; i++) {
+        cbp_thread_join(c[i].thread);
+        CHECK(c[i].wrong == 0);
+    }
+}
+
+CASE(callers_at_once_disturb_nobody) {
+    cbp_pool *pool = pool_of(3);
+    caller c[CALLERS];
+    start_callers(c, pool);
+    for (int run = 0; run < RUNS; run++) traced(pool, PARTS);
+    stop_callers(c);
+    cbp_pool_free(pool);
+}
+
+CASE(size_changes_while_others_run) {
+    cbp_pool *pool = pool_of(1);
+    caller c[CALLERS];
+    start_callers(c, pool);
+    for (int change = 0; change < 300; change++) {
+        const int threads = 1 + (change * 7) % 6;
+        CHECK(cbp_pool_resize(pool, threads) == CBP_OK && cbp_pool_threads(pool) == threads);
+        traced(pool, PARTS);
+    }
+    stop_callers(c);
+    CHECK(cbp_pool_resize(pool, 4) == CBP_OK);
+    const trace t = traced(pool, 4);
+    for (int p = 0; p < 4; p++)
+        for (int q = 0; q < p; q++) CHECK(t.thread[p] != t.thread[q]);
+    cbp_pool_free(pool);
+}
+
+/* ---- fork ---- */
+
+/* The thread sanitizer does not follow a child that starts threads. */
+#if !defined(_WIN32) && !defined(__SANITIZE_THREAD__)
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NO_FORK
+#endif
+#endif
+#ifndef NO_FORK
+
+/* In the child: the pool works, with new threads, also after a change of size; nothing of harness.h, nothing printed */
+static int child_is_well(cbp_pool *pool) {
+    trace t = {{0}, {0}, {0}, {0}};
+    alarm(20);
+    for (int threads = 3; threads >= 2; threads--) {
+        cbp_pool_run(pool, threads, note, &t);
+        for (int p = 1; p < threads; p++)
+            if (t.thread[p] == t.thread[0]) return 0;
+        if (cbp_pool_resize(pool, 2) != CBP_OK) return 0;
+    }
+    cbp_pool_free(pool);
+    return t.times[0] == 2 && t.times[1] == 2 && t.times[2] == 1;
+}
+
+static void fork_and_see(cbp_pool *pool) {
+    int status = -1;
+    const pid_t child = fork();
+    if (child == 0) _exit(child_is_well(pool) ? 0 : 1);
+    CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    CHECKF(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with status %#x", (unsigned)status);
+}
+
+CASE(children_and_parent_keep_their_pools) {
+    cbp_pool *pool = pool_of(3);
+    for (int i = 0; i < 100; i++) {
+        fork_and_see(pool);
+        traced(pool, 3);
+    }
+    cbp_pool_free(pool);
+}
+
+CASE(forks_in_the_middle_of_others_runs) {
+    cbp_pool *pool = pool_of(3);
+    caller c[CALLERS];
+    start_callers(c, pool);
+    for (int i = 0; i < 200; i++) fork_and_see(pool);
+    stop_callers(c);
+    cbp_pool_free(pool);
+}
+
+#endif
+#endif
