@@ -23,7 +23,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-ulp bench bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-ulp bench bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -42,8 +42,12 @@ test-c: $(STAMPS)/group-test    ## the C unit tests alone
 test-py: $(STAMPS)/group-test   ## the Python tests alone
 	$(PY) -m pytest --ignore=tests/c
 
-test-bits: $(STAMPS)/group-test ## one training run with each compiler, level, instruction set: the same weights?
-	$(PY) tools/same_bits.py
+test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
+	$(PY) tools/same_bits.py $(BITS)
+
+test-emulated: $(STAMPS)/group-test ## the C unit tests on 64-bit Arm and on s390x, which is big-endian, in qemu
+	CC=aarch64-linux-gnu-gcc CFLAGS="-O2 -static" CBP_C_WRAPPER=qemu-aarch64 $(PY) -m pytest tests/c
+	CC=s390x-linux-gnu-gcc CFLAGS="-O2 -static -std=gnu11" CBP_C_WRAPPER=qemu-s390x $(PY) -m pytest tests/c
 
 test-ulp: clib                  ## the accuracy of exp, log, tanh ... over every float (ULP=16: a sixteenth of them)
 	$(CC) -std=c11 -O2 -Icsrc tools/ulp.c build/clib/libcbp.a -lm -lpthread -o build/clib/ulp

@@ -16,6 +16,8 @@ static const struct {
 #if defined(CBP_X86_64)
     {"avx512", cbp_has_avx512, &cbp_kern_avx512_f32, &cbp_kern_avx512_f64},
     {"avx2", cbp_has_avx2, &cbp_kern_avx2_f32, &cbp_kern_avx2_f64},
+#elif defined(CBP_AARCH64)
+    {"neon", always, &cbp_kern_neon_f32, &cbp_kern_neon_f64},
 #endif
     {"scalar", always, &cbp_kern_scalar_f32, &cbp_kern_scalar_f64},
 };

@@ -88,5 +88,6 @@ const cbp_kern *cbp_kern_for(const char *isa, cbp_dtype dtype);
 extern const cbp_kern cbp_kern_scalar_f32, cbp_kern_scalar_f64;
 extern const cbp_kern cbp_kern_avx2_f32, cbp_kern_avx2_f64;
 extern const cbp_kern cbp_kern_avx512_f32, cbp_kern_avx512_f64;
+extern const cbp_kern cbp_kern_neon_f32, cbp_kern_neon_f64;
 
 #endif

@@ -14,8 +14,14 @@
 #ifdef _MSC_VER
 #include <intrin.h>
 #endif
-#elif defined(_M_ARM64)
+#elif defined(__aarch64__) || defined(_M_ARM64)
+#define CBP_AARCH64 1
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <arm64_neon.h>
 #include <intrin.h>
+#else
+#include <arm_neon.h>
+#endif
 #endif
 
 /* ---- floating-point mode: round to nearest, subnormals kept, nothing trapped (rule 5 of "same bits everywhere") ----
@@ -27,7 +33,7 @@
 typedef unsigned cbp_fpmode;
 static inline cbp_fpmode cbp_fp_get(void) { return _mm_getcsr() & ~CBP_FP_FLAGS; }
 static inline void cbp_fp_set(cbp_fpmode mode) { _mm_setcsr(mode); }
-#elif defined(__aarch64__)
+#elif defined(CBP_AARCH64) && (defined(__clang__) || !defined(_MSC_VER))
 #define CBP_FP_DEFAULT 0u
 typedef uint64_t cbp_fpmode;
 static inline cbp_fpmode cbp_fp_get(void) {
@@ -36,7 +42,7 @@ static inline cbp_fpmode cbp_fp_get(void) {
     return mode;
 }
 static inline void cbp_fp_set(cbp_fpmode mode) { __asm__ volatile("msr fpcr, %0" ::"r"(mode)); }
-#elif defined(_M_ARM64)
+#elif defined(CBP_AARCH64)
 #define CBP_FP_DEFAULT 0u
 typedef uint64_t cbp_fpmode;
 static inline cbp_fpmode cbp_fp_get(void) { return (uint64_t)_ReadStatusReg(ARM64_FPCR); }

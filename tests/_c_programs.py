@@ -85,7 +85,8 @@ def program(source: Path) -> Path:
     """Build the program of one test file, unless it is there; return its path."""
     key, objects = library()
     builder = compiler()
-    name = f"{source.stem}-{digest([source, *source.parent.glob('*.h')])}{builder.exe_extension or ''}"
+    parts = [source, *source.parent.glob("*.h"), *source.parent.glob("*.def")]
+    name = f"{source.stem}-{digest(parts)}{builder.exe_extension or ''}"
     made = BUILD / key / name
     if not made.exists():
         with TemporaryDirectory(dir=BUILD) as folder:

@@ -1,86 +1,152 @@
-"""The fixed training run whose weights must have the same bits everywhere: 20 epochs on digits drawn by integers.
+"""The training runs of tests/c/bits.def through the public Python interface, and a hash of all that comes out.
 
-`python tests/bits.py` prints the hash of every instruction set and precision; with --write it stores the scalar ones in
-bits.json, which is to be done only when the numbers were meant to change. The digits are 8 x 8 pictures with values
-0 to 16: ten glyphs, shifted and dirtied by the core's counter generator. No floating-point arithmetic makes them.
+`python tests/bits.py` prints the hash of every instruction set and precision. tests/c/test_bits.c makes the same runs
+without Python: what is hashed, and how the data are made, stands there too. No floating-point arithmetic makes them.
 """
 
-import hashlib
-import json
+import ast
+import os
+import re
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+import cbp
 from cbp import _core
 
-STORE = Path(__file__).with_name("bits.json")
+TEXT = Path(__file__).with_name("c").joinpath("bits.def").read_text()
 SEED = 2026
-SAMPLES = 600
-GLYPHS = """
- .##. ..#. .##. ###. #..# #### .##. #### .##. .##.
- #..# .##. #..# ...# #..# #... #... ...# #..# #..#
- #..# ..#. ..#. .##. #### ###. ###. ..#. .##. .###
- #..# ..#. .#.. ...# ...# ...# #..# .#.. #..# ...#
- .##. .### #### ###. ...# ###. .##. .#.. .##. .##.
-"""
+TURN = ("sigmoid", cbp.activations.leaky_relu(alpha=0.125), "relu", "identity", "tanh")
 
 
-def glyph(digit):
-    """A digit as 5 x 4 zeros and ones."""
-    lines = [line.split()[digit] for line in GLYPHS.split("\n") if line.strip()]
-    return np.array([[pixel == "#" for pixel in line] for line in lines], np.int64)
+class Training(NamedTuple):
+    """One RUN of bits.def."""
+
+    rows: int
+    widths: tuple[int, ...]
+    activations: tuple[str, ...]
+    init: str
+    loss: str
+    reduction: str
+    optimizer: str
+    rate: float
+    batch: int
+    epochs: int
+    weighted: int
 
 
-def words(sample):
-    """64 random bytes that depend on the sample's number alone."""
-    counters = [[block, sample, 0, 0] for block in range(4)]
-    return b"".join(word.to_bytes(4, "little") for c in counters for word in _core.philox(c, [SEED, 0]))
+def literals(macro):
+    """Arguments of each line that begins with this macro."""
+    return [ast.literal_eval(arguments) for arguments in re.findall(rf"^{macro}(\(.*\))$", TEXT, re.MULTILINE)]
 
 
-def digits():
-    """Pictures (SAMPLES, 64) in sixteenths, exact in any precision, and labels (SAMPLES,)."""
-    pictures, labels = np.zeros((SAMPLES, 8, 8), np.int64), np.empty(SAMPLES, np.int64)
-    for i in range(SAMPLES):
-        noise = np.frombuffer(words(i), np.uint8).astype(np.int64).reshape(8, 8)
-        labels[i] = noise[0, 0] % 10
-        row, column = 1 + noise[0, 1] % 2, 1 + noise[0, 2] % 3
-        pictures[i, row : row + 5, column : column + 4] = glyph(labels[i]) * 12
-        pictures[i] = np.clip(pictures[i] + noise % 5 - (noise > 250) * 6, 0, 16)
-    return pictures.reshape(SAMPLES, 64), labels
+TRAININGS = [Training(*arguments) for arguments in literals("RUN")]
+STORED = dict(literals("HASH"))
 
 
-def train(dtype, isa, epochs=20):
-    """Weights after the run: 64 > 32 tanh > 24 of all unit activations in turn > 10 softmax, by Adam."""
-    pictures, labels = digits()
-    X = np.ascontiguousarray((pictures / 16).astype(dtype))
-    turns = [("sigmoid", 0.0), ("leaky_relu", 0.125), ("relu", 0.0), ("identity", 0.0), ("tanh", 0.0)]
-    names, args = zip(*(turns[j % len(turns)] for j in range(24)), strict=True)
-    layers = [(32, "tanh", 0.0), (24, list(names), list(args)), (10, "softmax", 0.0)]
-    plan = _core.Plan(dtype, 64, layers, "categorical_cross_entropy", isa=isa)
-    memory = _core.Memory(plan, plan.init(["glorot_uniform", "he_normal", "glorot_normal"], SEED))
-    memory.set_optimizer("adam", [0.9, 0.999, 1e-8])
-    for epoch in range(epochs):
-        order = _core.permutation(SEED, epoch, SAMPLES)
-        memory.epoch(X, labels, None, order, 48, 0.004)
-    return plan, np.array(memory.theta)
+def fnv1a(parts: Iterable[np.ndarray]) -> int:
+    """FNV-1a, 64 bits, over the little-endian bytes of the arrays."""
+    digest = 0xCBF29CE484222325
+    for part in parts:
+        for byte in part.astype(part.dtype.newbyteorder("<")).tobytes():
+            digest = (digest ^ byte) * 0x100000001B3 & 0xFFFFFFFFFFFFFFFF
+    return digest
 
 
-def digest(theta):
-    """SHA-256 of the weights, little-endian."""
-    return hashlib.sha256(theta.astype(theta.dtype.newbyteorder("<")).tobytes()).hexdigest()
+def sixteenths(number, row, n):
+    """Return n inputs of one row, -16 to 16 sixteenths."""
+    words = [word for block in range(-(-n // 16)) for word in _core.philox([block, row, number, 0], [SEED, 0])]
+    return np.frombuffer(np.array(words, "<u4").tobytes(), np.uint8)[:n].astype(np.int64) % 33 - 16
 
 
-def hashes(isa):
-    return {dtype: digest(train(dtype, isa)[1]) for dtype in ("float32", "float64")}
+@cache
+def data(number, dtype):
+    """Inputs, targets and weights of a run. Targets: which of the first n_L inputs is the largest, or for each output
+    whether two neighbouring inputs have a positive sum. Weights: the row's number modulo 5, in quarters.
+    """
+    run = TRAININGS[number]
+    x = np.array([sixteenths(number, row, run.widths[0]) for row in range(run.rows)])
+    n_out = run.widths[-1]
+    classes = run.activations[-1] == "softmax"
+    y = x[:, :n_out].argmax(axis=1) if classes else (x + np.roll(x, -1, axis=1))[:, :n_out] > 0
+    weight = (np.arange(run.rows) % 5 / 4).astype(dtype) if run.weighted else None
+    return (x / 16).astype(dtype), y if classes else y.astype(dtype), weight
+
+
+def network(run, dtype):
+    """Return the network of a run."""
+    layers = [
+        cbp.Dense(units, [TURN[j % len(TURN)] for j in range(units)] if name == "mixed" else name)
+        for units, name in zip(run.widths[1:], run.activations, strict=True)
+    ]
+    return cbp.Network(
+        [run.widths[0], *layers], loss=run.loss, init=run.init, reduction=run.reduction, dtype=dtype, seed=SEED
+    )
+
+
+def optimizer(run):
+    """Return the optimiser of a run."""
+    if run.optimizer == "adam":
+        return cbp.optimizers.Adam(run.rate)
+    return cbp.optimizers.SGD(run.rate, 0.0 if run.optimizer == "sgd" else 0.9, run.optimizer == "nesterov")
+
+
+def train(number, dtype) -> Iterator[np.ndarray]:
+    """Yield the losses of the epochs, the parameters, loss and gradient over all rows, and the outputs."""
+    run = TRAININGS[number]
+    net = network(run, dtype)
+    X, y, weight = data(number, dtype)
+    history = net.fit(
+        X, y, epochs=run.epochs, batch_size=run.batch, optimizer=optimizer(run), sample_weight=weight, progress=False
+    )
+    yield np.array(history.loss)
+    yield net.params
+    yield np.array([net.gradient(X, y, weight)])
+    yield net.grad
+    yield net.predict(X)
+
+
+@contextmanager
+def instruction_set(name):
+    """Networks made inside use this one."""
+    before = os.environ.get("CBP_ISA")
+    os.environ["CBP_ISA"] = name
+    try:
+        assert cbp.isa() == name
+        yield
+    finally:
+        if before is None:
+            del os.environ["CBP_ISA"]
+        else:
+            os.environ["CBP_ISA"] = before
+
+
+def result(dtype, isa, threads=1):
+    """Return the hash of all runs."""
+    before = cbp.get_num_threads()
+    cbp.set_num_threads(threads)
+    try:
+        with instruction_set(isa):
+            return fnv1a(part for number in range(len(TRAININGS)) for part in train(number, dtype))
+    finally:
+        cbp.set_num_threads(before)
 
 
 def main():
-    found = {isa: hashes(isa) for isa in _core.isas()}
-    print(json.dumps(found, indent=2))
-    if "--write" in sys.argv[1:]:
-        STORE.write_text(json.dumps(found["scalar"], indent=2) + "\n")
+    wrong = 0
+    for isa, (dtype, stored), threads in product(_core.isas(), STORED.items(), range(1, 5)):
+        digest = result(dtype, isa, threads)
+        wrong += digest != stored
+        verdict = "same" if digest == stored else "DIFFERS"
+        print(f"{'Python':28} {isa:8} {dtype} threads {threads}  {digest:#018x}  {verdict}", flush=True)
+    return wrong
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main() > 0)

@@ -38,7 +38,7 @@ INCLUDES = {
     "pool.c": ["os.h", "pool.h", "prim.h"],
     "processors.c": ["os.h", "pool.h"],
     "*.def": [],
-    "simd/*": [],
+    "simd/*": ["fma.h"],
     "kern/*": ["../kern.h", "../prim.h", "../*.def", "../simd/*.h", "*.inc"],
     "*.c": ["net.h", "pool.h", "prim.h", "*.def"],
 }

@@ -3,8 +3,7 @@
  * Included once per precision by kern/scalar.c after R, U, DOUBLE and N() are defined. The other headers of this folder
  * give the same names for wider vectors; CONVENTIONS.md lists what each name means.
  */
-#include <math.h>
-#include <string.h>
+#include "fma.h"
 
 #define VL 1
 #define V R
@@ -45,6 +44,14 @@ static inline R N(real)(U u) {
 #define SQRT(a) sqrt(a)
 #else
 #define SQRT(a) sqrtf(a)
+#endif
+#if !CBP_FMA_IN_HARDWARE
+#undef RFMA
+#if DOUBLE
+#define RFMA cbp_fma_f64
+#else
+#define RFMA cbp_fma_f32
+#endif
 #endif
 #define ZIP_LO(a, b) (a)
 #define ZIP_HI(a, b) (b)
