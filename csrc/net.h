@@ -4,13 +4,6 @@
 
 #include "kern.h"
 
-/* Consecutive units of one layer that share an activation */
-typedef struct {
-    int first, count;
-    cbp_act act;
-    double arg;
-} cbp_run;
-
 typedef struct {
     int n_in, n_out;
     int64_t theta;        /* offset of theta[l] in the parameter vector */
@@ -28,6 +21,7 @@ struct cbp_net {
     cbp_loss loss;
     double loss_arg;
     int loss_is_head;
+    size_t online_bytes; /* of the copy that online.c trains on, or 0: too large */
     cbp_reduction reduction;
     const cbp_kern *k;
     const cbp_stage *stage; /* stage[l], l = 1..L */
@@ -70,6 +64,14 @@ cbp_data cbp_rows(const cbp_net *net, const cbp_data *data, int64_t start, int64
 static inline const void *cbp_at(const void *base, int64_t elements, size_t real) {
     return (const char *)base + elements * (int64_t)real;
 }
+
+/* online.c: trains on the rows of an epoch one by one, as batches of one row would, and returns how many it made: all
+ * but the last, or those before the first whose cost is not finite, or none where it does not apply. What follows is
+ * for the general path, which leaves gradient, activations and report behind. Adds to *sums. Its copy of the parameters
+ * lies behind the frame of an EPOCH workspace. */
+size_t cbp_online_bytes(const cbp_net *net);
+int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
+                   const double *learning_rate, int one_rate, cbp_sums *sums);
 
 /* gemm.c: z (m, n_l) := bias + a W;  e (m, n_{l-1}) := delta W^T;  g (n_{l-1} + 1, n_l) := [1 a]^T delta */
 void cbp_nn(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z);

@@ -127,6 +127,7 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     net->k = k;
     net->stage = stages_of(net);
     status = fill_stages(net, spec);
+    net->online_bytes = status ? 0 : cbp_online_bytes(net);
     if (status)
         free(net);
     else
@@ -196,7 +197,7 @@ size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
     const double bound = 8.0 * ((double)rows * per_row + (double)net->largest_weights) + 128.0 * net->n_layers + 1024.0;
     if (bound > (double)(SIZE_MAX / 2)) return 0;
     if (mode == CBP_PREDICT) return 2 * cbp_predict_buffer(net, rows);
-    return cbp_frame_at(net, rows, mode, NULL).bytes;
+    return cbp_frame_at(net, rows, mode, NULL).bytes + (mode == CBP_EPOCH ? net->online_bytes : 0);
 }
 
 size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l) {

@@ -13,6 +13,8 @@
 #undef AS_INT
 #undef AS_REAL
 #undef LANE
+#undef PAIR
+#undef PICK
 #undef FIRST
 #undef LD
 #undef ST
