@@ -85,6 +85,15 @@ typedef struct {
     void (*weighted_sum)(int64_t m, const void *s, const double *c, double *sc,
                          double *ss);                     /* += s[r] c[r], += s[r]; s may be NULL */
     int64_t (*first_nonfinite)(int64_t n, const void *x); /* its index, or -1 */
+    /* A batch of one row, layer by layer; theta (k + 1, n), row 0 the bias, and W below it.
+     * up: z (n) := bias + a W, a (k); with a run (not row-wise) then z := g(z), and d (n), if not NULL, := g'(z), or
+     * the net input with keep_z. down: d (k) := (delta W^T) * d, e (k) is scratch. gradient: g (k + 1, n) := [1 a]^T
+     * delta. */
+    void (*row_up)(int64_t k, int64_t n, const void *a, const void *theta, const cbp_run *run, int keep_z, void *z,
+                   void *d);
+    void (*row_down)(int64_t k, int64_t n, const void *delta, const void *theta, void *e, void *d);
+    void (*row_gradient)(int64_t k, int64_t n, const void *a, const void *delta, void *g);
+
     /* Plain gradient descent, one row at a time: rows order[0..n-1] (or 0..n-1) of the data, rate[i] (or rate[0]). Adds
      * to *cost and *weight. Returns how many rows it made: fewer than n when the cost of the next is not finite. */
     int64_t (*online)(const cbp_small *net, const cbp_data *data, const int64_t *order, int64_t n, const double *rate,

@@ -29,13 +29,32 @@ static void activate_head(const cbp_net *net, const cbp_stage *s, int64_t m, cha
     }
 }
 
+/* One row: product and activation at once where the layer has one activation, unit by unit */
+static void row_up(const cbp_net *net, const cbp_stage *s, const void *a, const void *theta, int head, void *z,
+                   void *d) {
+    const cbp_run *run = s->n_runs == 1 && !s->row_wise ? s->runs : NULL;
+    net->k->row_up(s->n_in, s->n_out, a, theta, run, head, z, d);
+    if (!run) (head ? activate_head : activate)(net, s, 1, z, d);
+}
+
+/* z := what a becomes in the layer, d := its slope or, at the head, what the loss starts from */
+static void layer_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, int head,
+                     void *z, void *d) {
+    theta = cbp_at(theta, s->theta, net->real);
+    if (m == 1 && net->single_rows) {
+        row_up(net, s, a, theta, head, z, d);
+    } else {
+        cbp_nn(net, s, m, a, theta, z);
+        (head ? activate_head : activate)(net, s, m, z, d);
+    }
+}
+
 static void forward(const cbp_net *net, const void *theta, const cbp_frame *f, const void *x) {
     const void *a = x;
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         char *const z = cbp_frame_a(net, f, l), *const d = cbp_frame_d(net, f, l);
-        cbp_nn(net, s, f->m, a, cbp_at(theta, s->theta, net->real), z);
-        (l == net->n_layers && net->loss_is_head ? activate_head : activate)(net, s, f->m, z, d);
+        layer_up(net, s, f->m, a, theta, l == net->n_layers && net->loss_is_head, z, d);
         a = z;
     }
 }
@@ -47,8 +66,7 @@ static void predict_block(const cbp_net *net, const cbp_mem *mem, int64_t m, con
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         void *const z = l == net->n_layers ? out : buffer[l % 2];
-        cbp_nn(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z);
-        activate(net, s, m, z, NULL);
+        layer_up(net, s, m, a, mem->theta, 0, z, NULL);
         a = z;
     }
 }
@@ -124,6 +142,13 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
 
 /* ---- down ---- */
 
+enum { MOST_UNTURNED = 1 << 16 }; /* weights up to which a single row does better without W transposed */
+
+static void row_gradient(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *delta, void *g) {
+    (void)m;
+    net->k->row_gradient(s->n_in, s->n_out, a, delta, g);
+}
+
 /* grad := sum_r s_r a_r delta_r for layer l; then the delta of the layer below: (delta W^T) * g' (equations 2 and 3) */
 static void layer_down(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, int l) {
     const cbp_stage *s = &net->stage[l];
@@ -133,8 +158,14 @@ static void layer_down(const cbp_net *net, const cbp_mem *mem, const cbp_frame *
         net->k->scale_rows(f->m, s->n_out, data->weight, delta, f->scratch);
         weighted = f->scratch;
     }
-    cbp_tn(net, s, f->m, below, weighted, (char *)mem->grad + (size_t)s->theta * net->real);
+    const int single = f->m == 1 && net->single_rows;
+    (single ? row_gradient : cbp_tn)(net, s, f->m, below, weighted, (char *)mem->grad + (size_t)s->theta * net->real);
     if (l == 1) return;
+    if (single && (int64_t)s->n_in * s->n_out <= MOST_UNTURNED) {
+        net->k->row_down(s->n_in, s->n_out, delta, cbp_at(mem->theta, s->theta, net->real), f->scratch,
+                         cbp_frame_d(net, f, l - 1));
+        return;
+    }
     cbp_nt(net, s, f->m, delta, cbp_at(mem->theta, s->theta, net->real), f->turned, f->scratch);
     net->k->multiply(f->m * s->n_in, f->scratch, cbp_frame_d(net, f, l - 1));
 }

@@ -125,6 +125,7 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     net->loss_is_head = cbp_table(CBP_LOSSES, NULL)[spec->loss].head;
     net->reduction = spec->reduction;
     net->k = k;
+    net->single_rows = 1;
     net->stage = stages_of(net);
     status = fill_stages(net, spec);
     net->online_bytes = status ? 0 : cbp_online_bytes(net);

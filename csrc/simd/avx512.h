@@ -13,6 +13,7 @@
 #define AS_REAL(i) _mm512_castsi512_pd(i)
 #define BITS(u) AS_REAL(_mm512_set1_epi64((long long)(u)))
 #define PICK(v, i) OP(permutexvar)(_mm512_set1_epi64((long long)(i)), v)
+#define SPREAD(v) OP(broadcastsd)(_mm512_castpd512_pd128(v))
 #else
 #define VL 16
 #define V __m512
@@ -24,6 +25,7 @@
 #define AS_REAL(i) _mm512_castsi512_ps(i)
 #define BITS(u) AS_REAL(_mm512_set1_epi32((int)(u)))
 #define PICK(v, i) OP(permutexvar)(_mm512_set1_epi32((int)(i)), v)
+#define SPREAD(v) OP(broadcastss)(_mm512_castps512_ps128(v))
 #endif
 
 #define FIRST(n) ((M)((1u << (n)) - 1)) /* the first n lanes */

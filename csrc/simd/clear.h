@@ -15,6 +15,7 @@
 #undef LANE
 #undef PAIR
 #undef PICK
+#undef SPREAD
 #undef FIRST
 #undef LD
 #undef ST

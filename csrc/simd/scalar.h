@@ -33,6 +33,7 @@ static inline R N(real)(U u) {
 #define FMA(a, b, c) RFMA(a, b, c)
 #define FNMA(a, b, c) RFMA(-(a), b, c)
 #define PICK(v, i) ((void)(i), (v))
+#define SPREAD(v) (v)
 #define LT(a, b) ((a) < (b))
 #define EQ(a, b) ((a) == (b))
 #define SEL(m, a, b) ((m) ? (a) : (b))

@@ -1,5 +1,5 @@
-/* Online training by the whole-network routine: equal on bytes to batches of one row on the general path, which the
- * plan takes when `online_bytes` is 0. Every instruction set and precision.
+/* Single rows: online training by the whole-network routine, and gradient and prediction of one row, equal on bytes to
+ * the general path, which the plan takes when `single_rows` is 0. Every instruction set and precision.
  */
 #include "net.h"
 #include "sample.h"
@@ -23,7 +23,7 @@ static pair pair_of(cbp_dtype dtype, const cbp_spec *spec) {
     const int n_out = spec->layers[spec->n_layers - 1].units;
     CHECK(cbp_net_new(&p.fast, spec) == CBP_OK && cbp_net_new(&p.general, spec) == CBP_OK);
     CHECK(p.fast->online_bytes > 0);
-    p.general->online_bytes = 0;
+    p.general->single_rows = 0;
     const double bound = 1 / sqrt((double)p.fast->widest); /* nothing diverges */
     p.theta = random_reals(dtype, cbp_n_params(p.fast), -bound, bound);
     p.data = (cbp_data){.n = ROWS,
@@ -42,6 +42,34 @@ static cbp_mem memory(const pair *p, const cbp_net *net) {
                      .work = block(cbp_work_bytes(net, 1, CBP_EPOCH))};
 }
 
+/* Activations and deltas of one row in two workspaces */
+static void layers_equal(const pair *p, const void *fast, const void *general) {
+    for (int l = 1; l <= p->fast->n_layers; l++)
+        for (int array = CBP_A; array <= CBP_D; array++) {
+            const size_t at = cbp_offset(p->fast, 1, (cbp_array)array, l);
+            CHECK_BYTES(cbp_layer(p->fast, l).cols, size_of(p->dtype), (const char *)fast + at,
+                        (const char *)general + at);
+        }
+}
+
+/* The first row's prediction, loss, gradient, activations and deltas on both paths */
+static void row_equals(const pair *p) {
+    const cbp_mem fast = memory(p, p->fast), general = memory(p, p->general);
+    const int n_out = p->fast->n_out;
+    void *out[2] = {reals(p->dtype, n_out), reals(p->dtype, n_out)};
+    CHECK(cbp_predict(p->fast, &fast, 1, p->data.x, out[0]) == CBP_OK);
+    CHECK(cbp_predict(p->general, &general, 1, p->data.x, out[1]) == CBP_OK);
+    CHECK_BYTES(n_out, size_of(p->dtype), out[0], out[1]);
+    cbp_data row = p->data;
+    double loss[2];
+    row.n = 1;
+    const cbp_status status = cbp_gradient(p->fast, &fast, &row, loss);
+    CHECK(status == cbp_gradient(p->general, &general, &row, loss + 1));
+    CHECK_BYTES(1, sizeof(double), loss, loss + 1);
+    CHECK_BYTES(cbp_n_params(p->fast), size_of(p->dtype), fast.grad, general.grad);
+    layers_equal(p, fast.work, general.work);
+}
+
 /* One epoch on both paths: parameters, gradient, activations, deltas and report are the same bytes */
 static cbp_status epochs_equal(const pair *p) {
     const cbp_mem fast = memory(p, p->fast), general = memory(p, p->general);
@@ -53,11 +81,7 @@ static cbp_status epochs_equal(const pair *p) {
     const size_t real = size_of(p->dtype);
     CHECK_BYTES(cbp_n_params(p->fast), real, fast.theta, general.theta);
     CHECK_BYTES(cbp_n_params(p->fast), real, fast.grad, general.grad);
-    for (int l = 1; l <= p->fast->n_layers; l++)
-        for (int array = CBP_A; array <= CBP_D; array++) {
-            const size_t at = cbp_offset(p->fast, 1, (cbp_array)array, l);
-            CHECK_BYTES(cbp_layer(p->fast, l).cols, real, (char *)fast.work + at, (char *)general.work + at);
-        }
+    layers_equal(p, fast.work, general.work);
     CHECK_BYTES(1, sizeof(double), &report[0].loss, &report[1].loss);
     CHECK(report[0].batch == report[1].batch && report[0].layer == report[1].layer && sgd[0].t == sgd[1].t);
     return status;
@@ -65,8 +89,8 @@ static cbp_status epochs_equal(const pair *p) {
 
 static const int64_t SHUFFLED[ROWS] = {3, 6, 0, 10, 5, 1, 9, 2, 4, 8, 7};
 
-/* Every way to run an epoch: ordered or not, one rate or many, weighted or not */
-static void every_epoch_equals(const pair *given) {
+/* One row, and every way to run an epoch: ordered or not, one rate or many, weighted or not */
+static void every_way_equals(const pair *given) {
     pair p = *given;
     void *weight = random_reals(p.dtype, ROWS, 0, 3);
     put(p.dtype, weight, 2, 0);
@@ -75,6 +99,7 @@ static void every_epoch_equals(const pair *given) {
         p.order = mode & 1 ? SHUFFLED : NULL;
         p.one_rate = !(mode & 2);
         p.data.weight = mode & 4 ? weight : NULL;
+        row_equals(&p);
         CHECK(epochs_equal(&p) == CBP_OK);
     }
 }
@@ -111,7 +136,7 @@ static void random_shapes_equal(int count, int widest) {
     for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++)
         for (int shape = 0; shape < count; shape++) {
             pair p = random_pair(k, dtype, widest);
-            every_epoch_equals(&p);
+            every_way_equals(&p);
             release(&p);
         }
 }
@@ -142,7 +167,7 @@ CASE(every_activation_and_loss_that_go_together) {
             if (cbp_net_new(&net, &spec) != CBP_OK) continue;
             cbp_net_free(net);
             pair p = pair_of(dtype, &spec);
-            every_epoch_equals(&p);
+            every_way_equals(&p);
             release(&p);
         }
 }
@@ -157,7 +182,7 @@ CASE(an_activation_per_unit) {
                                    {.units = 2, .unit_act = act + 3, .unit_act_arg = arg + 3}};
         const cbp_spec spec = {.dtype = dtype, .n_in = 3, .n_layers = 2, .layers = layer, .isa = k->isa};
         pair p = pair_of(dtype, &spec);
-        every_epoch_equals(&p);
+        every_way_equals(&p);
         release(&p);
     }
 }
@@ -184,7 +209,7 @@ CASE(labels) {
     const cbp_kern *k;
     for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++) {
         pair p = classifier(k, dtype);
-        every_epoch_equals(&p);
+        every_way_equals(&p);
         release(&p);
     }
 }
@@ -209,7 +234,7 @@ CASE(signs_of_zero) {
     for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++)
         for (int shape = 0; shape < 20; shape++) {
             pair p = of_values(k, dtype, shape % 2 ? 4 : 37, value, 7);
-            every_epoch_equals(&p);
+            every_way_equals(&p);
             release(&p);
         }
 }
@@ -221,7 +246,7 @@ CASE(subnormal_products) {
     for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++)
         for (int shape = 0; shape < 10; shape++) {
             pair p = of_values(k, dtype, shape % 2 ? 4 : 37, value, 5);
-            every_epoch_equals(&p);
+            every_way_equals(&p);
             release(&p);
         }
 }
