@@ -47,7 +47,7 @@ static cbp_small lay_out(const cbp_net *net, char *work) {
     cbp_small small = {net->n_layers,     (cbp_small_layer *)here, net->loss, net->loss_arg,
                        net->loss_is_head, net->reduction,          NULL,      NULL};
     here += layers_bytes(net) - CBP_ALIGN;
-    memset(here, 0, cbp_online_bytes(net) - layers_bytes(net));
+    memset(here, 0, net->online_bytes - layers_bytes(net));
     small.y = take(net, &here, padded(net, net->n_out));
     small.e = take(net, &here, padded(net, net->widest));
     for (int l = 1; l <= net->n_layers; l++) {
