@@ -129,7 +129,8 @@ static cbp_status run_batches(const cbp_net *net, const cbp_mem *mem, cbp_opt *o
                               const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,
                               cbp_report *report) {
     cbp_sums total = {0, 0};
-    for (int64_t start = 0; start < data->n; start += batch, report->batch++) {
+    if (batch == 1) report->batch = cbp_online(net, mem, opt, data, order, learning_rate, one_rate, &total);
+    for (int64_t start = report->batch * batch; start < data->n; start += batch, report->batch++) {
         const int64_t m = data->n - start < batch ? data->n - start : batch;
         const cbp_frame f = cbp_frame_at(net, m, CBP_EPOCH, mem->work);
         const cbp_data rows = take_batch(net, mem, &f, data, order, start);
