@@ -2,8 +2,8 @@
  * 1/sum s and the optimiser's update.
  *
  * Called by net.c. theta of a layer is (n_in + 1, n_out), row 0 the bias. Here is the place where work is cut into
- * parts for the pool: by columns where there are enough of them, so that a thread meets the same columns of W again on the
- * way up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one element.
+ * parts for the pool: by columns where there are enough of them, so that a thread meets the same columns of W again on
+ * the way up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one element.
  */
 #include "net.h"
 #include "pool.h"
@@ -95,10 +95,9 @@ static void up_part(void *ctx, int part) {
     const int by_block = !later && (size_t)(at.rows * at.cols) * net->real >= TOUCH_BYTES;
     job.row = at.row;
     job.col = at.col;
-    net->k->product(at.rows, at.cols, n_in, a, w, element(net, job.theta, at.col), z, n_out, 0, cbp_room(job.room, part),
-                    by_block ? up_touch : NULL, &job);
-    if (!by_block && !later)
-        activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
+    net->k->product(at.rows, at.cols, n_in, a, w, element(net, job.theta, at.col), z, n_out, 0,
+                    cbp_room(job.room, part), by_block ? up_touch : NULL, &job);
+    if (!by_block && !later) activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
 }
 
 /* What the loss starts from: d keeps h, which is z, or log a for a row-wise activation */
@@ -168,8 +167,8 @@ static void down_part(void *ctx, int part) {
     void *const e = element(net, passing ? job.d : job.e, at.row * n_in + at.col);
     job.row = at.row;
     job.col = at.col;
-    net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.room, part), down_touch,
-                    &job);
+    net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.room, part),
+                    down_touch, &job);
 }
 
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,

@@ -83,8 +83,7 @@ static void copy_in(const cbp_net *net, const cbp_small *small, const void *thet
         const cbp_small_layer *to = &small->layer[l];
         const void *from = cbp_at(theta, s->theta, net->real);
         copy_rows(net->real, s->n_in + 1, s->n_out, from, s->n_out, to->w, to->w_row);
-        if (l > 1)
-            net->k->transpose(s->n_in, s->n_out, cbp_at(from, s->n_out, net->real), to->turned, to->turned_row);
+        if (l > 1) net->k->transpose(s->n_in, s->n_out, cbp_at(from, s->n_out, net->real), to->turned, to->turned_row);
     }
 }
 

@@ -54,6 +54,12 @@ cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, doub
     return CBP_OK;
 }
 
+cbp_status cbp_step(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double learning_rate, double *loss) {
+    const cbp_status status = cbp_gradient(net, mem, data, loss);
+    cbp_opt descent = {.kind = CBP_OPT_sgd};
+    return status || !isfinite(*loss) ? status : cbp_update(net, mem, &descent, learning_rate);
+}
+
 /* ---- an epoch ---- */
 
 /* out row i := row order[i] of src, rows first .. first + m */

@@ -137,6 +137,8 @@ cdef extern from "cbp.h" nogil:
     cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x)
     cbp_status cbp_backward(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss)
     cbp_status cbp_gradient(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss)
+    cbp_status cbp_step(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double learning_rate,
+                        double *loss)
     cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate)
     cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
                          const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,

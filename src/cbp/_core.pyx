@@ -31,9 +31,6 @@ from cbp._tables cimport rows_of
 
 _import_array()
 
-cdef enum:
-    BRIEF = 4096  # rows times parameters that take less time than to let go of the interpreter's lock
-
 # ---- tables ----
 
 _KINDS = {
@@ -68,12 +65,7 @@ cdef int check(cbp_status status) except -1:
 # One for the whole process, never freed: threads that sleep do not keep a process from ending
 cdef cbp_pool *POOL = NULL
 check(cbp_pool_new(&POOL, 1))
-MAX_THREADS = CBP_MAX_THREADS
-
-
-def cpus():
-    """Processors this process may use."""
-    return cbp_cpus()
+MAX_THREADS, CPUS = CBP_MAX_THREADS, cbp_cpus()  # CPUS: those that this process may use
 
 
 def threads(int n=0):
@@ -219,14 +211,10 @@ cdef class Plan:
 
 cdef cbp_status train(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, bint up, const double *rate,
                       double *loss) noexcept nogil:
-    """The gradient, forward included if `up`; and a step down by rate, unless it is NULL or the loss is not finite."""
-    cdef cbp_opt plain
-    cdef cbp_status status = cbp_gradient(net, mem, data, loss) if up else cbp_backward(net, mem, data, loss)
-    if status == CBP_OK and rate != NULL and isfinite(loss[0]):
-        memset(&plain, 0, sizeof(plain))
-        plain.kind = CBP_OPT_sgd
-        status = cbp_update(net, mem, &plain, rate[0])
-    return status
+    """The gradient, forward included if `up`; or, unless rate is NULL, a whole step down by it."""
+    if rate != NULL:
+        return cbp_step(net, mem, data, rate[0], loss)
+    return cbp_gradient(net, mem, data, loss) if up else cbp_backward(net, mem, data, loss)
 
 
 cdef class Memory:

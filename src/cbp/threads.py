@@ -13,7 +13,7 @@ VARIABLE = "CBP_NUM_THREADS"
 
 def _initial() -> int:
     """Return the number that the environment asks for, or that of the processors."""
-    processors = min(_core.cpus(), _core.MAX_THREADS)
+    processors = min(_core.CPUS, _core.MAX_THREADS)
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
         return processors
