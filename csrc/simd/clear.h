@@ -39,6 +39,10 @@
 #undef SHR
 #undef BITS
 #undef HALVES
+#undef BYTES_OF
+#undef OF_BYTES
+#undef PICK
+#undef SPREAD
 #undef ZIP_LO
 #undef ZIP_HI
 #undef REGISTERS

@@ -11,6 +11,8 @@
 #define INT(name) name##_u64
 #define AS_INT(v) vreinterpretq_u64_f64(v)
 #define AS_REAL(i) vreinterpretq_f64_u64(i)
+#define OF_BYTES(b) vreinterpretq_f64_u8(b)
+#define BYTES_OF(i) (UINT64_C(0x0706050403020100) + (uint64_t)(i) * UINT64_C(0x0808080808080808)) /* of element i */
 #else
 #define VL 4
 #define V float32x4_t
@@ -19,6 +21,8 @@
 #define INT(name) name##_u32
 #define AS_INT(v) vreinterpretq_u32_f32(v)
 #define AS_REAL(i) vreinterpretq_f32_u32(i)
+#define OF_BYTES(b) vreinterpretq_f32_u8(b)
+#define BYTES_OF(i) (UINT32_C(0x03020100) + (uint32_t)(i) * UINT32_C(0x04040404))
 #endif
 
 /* The first n lanes, 0 < n <= VL; the others are zero */
@@ -71,6 +75,8 @@ CBP_INLINE void N(store_part)(R *p, V v, int64_t n) {
 #define SHL(a, n) AS_REAL(INT(vshlq_n)(AS_INT(a), n))
 #define SHR(a, n) AS_REAL(INT(vshrq_n)(AS_INT(a), n))
 #define BITS(u) AS_REAL(INT(vdupq_n)(u))
+#define PICK(v, i) OF_BYTES(vqtbl1q_u8(OP(vreinterpretq_u8)(v), INT(vreinterpretq_u8)(INT(vdupq_n)(BYTES_OF(i)))))
+#define SPREAD(v) OP(vdupq_laneq)(v, 0)
 #define ZIP_LO(a, b) OP(vzip1q)(a, b)
 #define ZIP_HI(a, b) OP(vzip2q)(a, b)
 #define REGISTERS 32

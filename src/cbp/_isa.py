@@ -22,7 +22,7 @@ def isa() -> str:
     Examples
     --------
     >>> import cbp
-    >>> cbp.isa() in ("avx512", "avx2", "scalar")
+    >>> cbp.isa() in ("avx512", "avx2", "neon", "scalar")
     True
     """
     return _core.isa()
