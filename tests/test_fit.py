@@ -89,7 +89,7 @@ def test_one_row_is_enough():
     assert fitted(classifier(), X[:1], LABELS[:1], epochs=2)._memory.t == 2
 
 
-@pytest.mark.parametrize("output", ["identity", "sigmoid"])
+@pytest.mark.parametrize("output", ["identity", "tanh"])
 def test_batches_of_one_are_single_steps(output):
     fit, steps = regressor(output=output), regressor(output=output)
     fit.fit(X, TARGETS, epochs=2, batch_size=1, shuffle=False, optimizer=cbp.optimizers.SGD(0.05), progress=False)
@@ -97,7 +97,6 @@ def test_batches_of_one_are_single_steps(output):
         for x, y in zip(X, TARGETS, strict=True):
             steps.train_step(x[None], y[None], 0.05)
     assert fit.params.tobytes() == steps.params.tobytes()
-    assert fit.grad.tobytes() == steps.grad.tobytes()
 
 
 # ---- schedule ----
