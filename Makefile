@@ -17,17 +17,17 @@ unexport PYTHONPATH PYTHONHOME
 
 C_SOURCES := $(wildcard csrc/*.c csrc/kern/*.c)
 SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd)
-C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch] tools/*.c)
+C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch] tools/*.c bench/*.c)
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-ulp sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-ulp bench bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 	@echo "make PYTHON=python3.12 ... chooses the interpreter that .venv is made from"
 
 demo: $(STAMPS)/build           ## train on handwritten digits and show what came out
@@ -54,6 +54,16 @@ test-emulated: $(STAMPS)/group-test ## the C unit tests on 64-bit Arm and on s39
 test-ulp: clib                  ## the accuracy of exp, log, tanh ... over every float (ULP=16: a sixteenth of them)
 	$(CC) -std=c11 -O2 -Icsrc tools/ulp.c build/clib/libcbp.a -lm -lpthread -o build/clib/ulp
 	build/clib/ulp $(ULP)
+
+bench: $(STAMPS)/group-bench    ## how fast is cbp here, and the libraries that are installed? (BENCH="full -t 1", BENCH=--help)
+	$(PY) bench/run.py $(BENCH)
+
+bench-reference: $(STAMPS)/group-bench ## the same for the page How fast: report, pictures, tables; a quiet quarter of an hour
+	$(PY) bench/run.py full -o bench/results $(BENCH)
+	$(PY) bench/plot.py
+	$(PY) bench/publish.py
+
+bench-peers: $(STAMPS)/group-bench-peers ## install the other libraries for make bench; some are large
 
 sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefined-behaviour sanitizers
 	CFLAGS="$(SANITIZE)" $(PY) -m pytest tests/c

@@ -22,6 +22,8 @@ C_FLAGS = {
 STRICT_FLAGS = {"msvc": ["/W3", "/WX"], "unix": ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]}
 LIBRARIES = {"msvc": [], "unix": ["m", "pthread"]}
 
+# Built with any NumPy from 2.0 on, it runs with any other
+NUMPY = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION")]
 LIMITED_API = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
@@ -71,13 +73,14 @@ class BuildPython(build_py):
 
 def extension():
     """Return cbp._core: its Cython part, translated to C under build/cython, and the C library."""
+    import numpy
     from Cython.Build import cythonize
 
     skin = Extension(
         "cbp._core",
         sources=["src/cbp/_core.pyx"],
-        include_dirs=["csrc"],
-        define_macros=[("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [],
+        include_dirs=["csrc", numpy.get_include()],
+        define_macros=[*NUMPY, *([("Py_LIMITED_API", "0x030B0000")] if LIMITED_API else [])],
         py_limited_api=LIMITED_API,
     )
     (core,) = cythonize([skin], build_dir="build/cython", language_level=3)

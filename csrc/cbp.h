@@ -208,6 +208,9 @@ typedef struct {
 /* One update of theta in place by grad (not modified). Uses theta, grad, slots. opt->t grows by one. */
 cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate);
 
+/* cbp_gradient, and then theta -= learning_rate * grad unless *loss is not finite. Uses theta, grad, work (TRAIN). */
+cbp_status cbp_step(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double learning_rate, double *loss);
+
 /* What an epoch reports. After CBP_DIVERGED: the batch that was not finite, whose update was not made, and the first
  * layer (1..L) that was not; batch = number of batches when a parameter left the finite range in the last update. */
 typedef struct {
@@ -217,8 +220,9 @@ typedef struct {
 } cbp_report;
 
 /* One pass: batches of `batch` rows (the last may be shorter), rows in the order order[0..n-1], or 0..n-1 where it is
- * NULL; learning_rate[b] for batch b, or learning_rate[0] for all when one_rate. Uses theta, grad, slots, work (EPOCH
- * for `batch` rows). A batch whose weights sum to zero has a zero gradient. */
+ * NULL; learning_rate[b] for batch b, or learning_rate[0] for all when one_rate. Uses theta, slots, work (EPOCH for
+ * `batch` rows), and grad, which holds nothing of use afterwards. A batch whose weights sum to zero has a zero
+ * gradient. */
 cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
                      int64_t batch, const double *learning_rate, int one_rate, cbp_report *report);
 
@@ -229,6 +233,7 @@ cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *o
 
 /* Index of the first element of real[n] that is NaN or infinite, or -1. */
 int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x);
+int64_t cbp_net_first_nonfinite(const cbp_net *net, int64_t n, const void *x); /* the same, of the plan's dtype */
 
 /* Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011): out := the 128 random bits of this counter and key. */
 void cbp_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

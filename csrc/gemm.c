@@ -1,9 +1,9 @@
 /* gemm.c - the three products of a layer, each with its last touch: nn with the activation, nt with the slope, tn with
  * 1/sum s and the optimiser's update.
  *
- * Called by net.c. theta of a layer is (n_in + 1, n_out), row 0 the bias. Here is the place where work is cut into parts
- * for the pool: by columns where there are enough of them, so that a thread meets the same columns of W again on the way
- * up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one element.
+ * Called by net.c. theta of a layer is (n_in + 1, n_out), row 0 the bias. Here is the place where work is cut into
+ * parts for the pool: by columns where there are enough of them, so that a thread meets the same columns of W again on
+ * the way up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one element.
  */
 #include "net.h"
 #include "pool.h"
@@ -12,6 +12,9 @@
 
 /* Less work than this is not worth the hand-over to another thread */
 #define FLOPS_A_PART 1.5e6
+
+/* Weights up to which a single row does better without W turned round */
+#define MOST_UNTURNED (1 << 16)
 
 /* Blocks of C of at least this many bytes get their last touch one by one, while they are in the cache */
 #define TOUCH_BYTES (32 * 1024)
@@ -70,7 +73,7 @@ typedef struct {
     int64_t m;
     const void *a, *theta;
     void *z, *d, *room;
-    int parts, plain; /* plain: z only */
+    int parts, head;
     int64_t row, col; /* where the part starts, for the last touch */
 } up_job;
 
@@ -88,35 +91,49 @@ static void up_part(void *ctx, int part) {
     const cbp_strided a = {element(net, job.a, at.row * n_in), n_in, 1};
     const cbp_strided w = {element(net, job.theta, n_out + at.col), n_out, 1};
     void *const z = element(net, job.z, at.row * n_out + at.col);
-    const int by_block = !job.plain && (size_t)(at.rows * at.cols) * net->real >= TOUCH_BYTES && !job.s->row_wise;
+    const int later = job.head || job.s->row_wise; /* rows_part */
+    const int by_block = !later && (size_t)(at.rows * at.cols) * net->real >= TOUCH_BYTES;
     job.row = at.row;
     job.col = at.col;
-    net->k->product(at.rows, at.cols, n_in, a, w, element(net, job.theta, at.col), z, n_out, 0, cbp_room(job.room, part),
-                    by_block ? up_touch : NULL, &job);
-    if (!by_block && !job.plain)
-        activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
+    net->k->product(at.rows, at.cols, n_in, a, w, element(net, job.theta, at.col), z, n_out, 0,
+                    cbp_room(job.room, part), by_block ? up_touch : NULL, &job);
+    if (!by_block && !later) activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
 }
 
+/* What the loss starts from: d keeps h, which is z, or log a for a row-wise activation */
+static void activate_head(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+    if (!s->row_wise) memcpy(d, z, (size_t)(at.rows * at.cols) * net->real);
+    activate(net, s, at, z, s->row_wise ? d : NULL);
+}
+
+/* A share of whole rows, after the product */
 static void rows_part(void *ctx, int part) {
     const up_job *job = ctx;
     rectangle at = {0, 0, 0, job->s->n_out};
     cbp_share(job->m, 1, part, job->parts, &at.row, &at.rows);
     const int64_t start = at.row * at.cols;
-    activate(job->net, job->s, at, element(job->net, job->z, start), job->d ? element(job->net, job->d, start) : NULL);
+    (job->head ? activate_head : activate)(job->net, job->s, at, element(job->net, job->z, start),
+                                           job->d ? element(job->net, job->d, start) : NULL);
+}
+
+/* One row: product and activation at once where the layer has one activation, unit by unit */
+static void single_up(const up_job *job) {
+    const cbp_stage *s = job->s;
+    const cbp_run *run = s->n_runs == 1 && !s->row_wise ? s->runs : NULL;
+    job->net->k->row_up(s->n_in, s->n_out, job->a, job->theta, run, job->head, job->z, job->d);
+    if (!run) (job->head ? activate_head : activate)(job->net, s, (rectangle){0, 1, 0, s->n_out}, job->z, job->d);
 }
 
 void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
-            void *room, int plain, cbp_pool *pool) {
-    const int parts = cbp_parts(pool, 2.0 * (double)m * s->n_in * s->n_out);
-    up_job job = {net, s, m, a, theta, z, d, room, parts, plain || s->row_wise, 0, 0};
-    cbp_pool_run(pool, parts, up_part, &job);
-    if (s->row_wise && !plain) cbp_pool_run(pool, parts, rows_part, &job);
-}
-
-/* The output layer's activation where the loss starts from z: d keeps h, which is z, or log a for a row-wise one */
-void cbp_activate_head(const cbp_net *net, const cbp_stage *s, int64_t m, void *z, void *d) {
-    if (!s->row_wise) memcpy(d, z, (size_t)m * (size_t)s->n_out * net->real);
-    activate(net, s, (rectangle){0, m, 0, s->n_out}, z, s->row_wise ? d : NULL);
+            void *room, int head, cbp_pool *pool) {
+    up_job job = {net, s, m, a, theta, z, d, room, 1, head, 0, 0};
+    if (m == 1 && net->single_rows) {
+        single_up(&job);
+        return;
+    }
+    job.parts = cbp_parts(pool, 2.0 * (double)m * s->n_in * s->n_out);
+    cbp_pool_run(pool, job.parts, up_part, &job);
+    if (s->row_wise || head) cbp_pool_run(pool, job.parts, rows_part, &job);
 }
 
 /* ---- nt: an error down ---- */
@@ -150,12 +167,16 @@ static void down_part(void *ctx, int part) {
     void *const e = element(net, passing ? job.d : job.e, at.row * n_in + at.col);
     job.row = at.row;
     job.col = at.col;
-    net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.room, part), down_touch,
-                    &job);
+    net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.room, part),
+                    down_touch, &job);
 }
 
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
               void *room, cbp_pool *pool) {
+    if (m == 1 && net->single_rows && (int64_t)s->n_in * s->n_out <= MOST_UNTURNED) {
+        net->k->row_down(s->n_in, s->n_out, delta, theta, e, d);
+        return;
+    }
     down_job job = {net, s, m, delta, theta, e, d, room, 1, 0, 0};
     job.parts = cbp_parts(pool, 2.0 * (double)m * s->n_in * s->n_out);
     cbp_pool_run(pool, job.parts, down_part, &job);
@@ -197,6 +218,13 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts) {
     const cbp_net *net = tn->net;
     const float one = 1;
     const double one_d = 1;
+    if (tn->m == 1 && parts == 1 && net->single_rows) {
+        tn_place whole = {tn, 0, 0};
+        void *const g = element(net, tn->mem->grad, tn->s->theta);
+        net->k->row_gradient(tn->s->n_in, tn->s->n_out, tn->a, tn->delta, g);
+        tn_touch(&whole, 0, 0, tn->s->n_in + 1, tn->s->n_out, g, tn->s->n_out);
+        return;
+    }
     const cbp_strided unit = {net->dtype == CBP_FLOAT32 ? (const void *)&one : (const void *)&one_d, 0, 0};
     rectangle at = part_of(net, tn->s->n_in, tn->s->n_out, part, parts);
     const cbp_strided a = {element(net, tn->a, at.row), 1, tn->s->n_in};

@@ -34,13 +34,42 @@ typedef struct {
 typedef void cbp_finish(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc);
 
 enum {
-    CBP_K_BLOCK = 512,     /* terms of a chain done at a time */
-    CBP_SCATTERED = 4000,  /* rows at least so many bytes apart fall on few places of a cache and many of its pages, */
-    CBP_MANY = 64,         /* which matters to a product of at least so many rows */
+    CBP_K_BLOCK = 512,    /* terms of a chain done at a time */
+    CBP_SCATTERED = 4000, /* rows at least so many bytes apart fall on few places of a cache and many of its pages, */
+    CBP_MANY = 64,        /* which matters to a product of at least so many rows */
     CBP_ROOM_B = CBP_K_BLOCK * 192 * 4,
     CBP_ROOM_A = CBP_K_BLOCK * 208 * 4,
     CBP_ROOM = CBP_ROOM_A + CBP_ROOM_B
 };
+
+/* Consecutive units of one layer that share an activation */
+typedef struct {
+    int first, count;
+    cbp_act act;
+    double arg;
+} cbp_run;
+
+/* One layer as the whole-network routine sees it. Its parameters are a copy of their own: rows begin w_row or
+ * turned_row reals apart, and zeros pad them to whole vectors of every instruction set; so do the rows a, d and s. */
+typedef struct {
+    int n_in, n_out, n_runs, row_wise;
+    const cbp_run *runs;
+    int64_t w_row, turned_row;
+    void *w;        /* (n_in + 1, n_out), row 0 the bias */
+    void *turned;   /* (n_out, n_in): W transposed, updated as W is; not in the first layer */
+    void *a, *d;    /* n_out activations, and slopes or deltas */
+    void *weighted; /* n_out deltas times their sample's weight */
+} cbp_small_layer;
+
+typedef struct {
+    int n_layers;
+    cbp_small_layer *layer; /* [1 .. n_layers] */
+    cbp_loss loss;
+    double loss_arg;
+    int loss_is_head;
+    cbp_reduction reduction;
+    void *y, *e; /* targets made from a label; an error on its way down */
+} cbp_small;
 
 typedef struct {
     const char *isa;
@@ -52,6 +81,9 @@ typedef struct {
      * room: CBP_ROOM bytes, where operands that lie badly in the cache are copied to, or NULL. */
     void (*product)(int64_t m, int64_t n, int64_t k, cbp_strided a, cbp_strided b, const void *init, void *c,
                     int64_t ldc, int passing, void *room, cbp_finish *finish, void *ctx);
+
+    /* at (n, m), ld reals from row to row, := a (m, n) transposed; zeros as far as the last vector of a row goes */
+    void (*transpose)(int64_t m, int64_t n, const void *a, void *at, int64_t ld);
 
     /* a (rows, cols) with ld reals from row to row holds z and becomes g(z). d, if not NULL, laid out the same, becomes
      * g'(z); for a row-wise activation it becomes log a instead. */
@@ -76,8 +108,21 @@ typedef struct {
     void (*one_hot)(int64_t m, int64_t n, const int64_t *label, void *y); /* y (m, n) := 1 at label[r], else 0 */
     void (*assign)(int64_t n, double factor, const double *u, void *w);   /* w[n] := factor * u[n], rounded to real */
     void (*weighted_sum)(int64_t m, const void *s, const double *c, double *sc,
-                         double *ss);                              /* += s[r] c[r], += s[r]; s may be NULL */
-    int64_t (*first_nonfinite)(int64_t n, const void *x);          /* its index, or -1 */
+                         double *ss);                     /* += s[r] c[r], += s[r]; s may be NULL */
+    int64_t (*first_nonfinite)(int64_t n, const void *x); /* its index, or -1 */
+    /* A batch of one row, layer by layer; theta (k + 1, n), row 0 the bias, and W below it.
+     * up: z (n) := bias + a W, a (k); with a run (not row-wise) then z := g(z), and d (n), if not NULL, := g'(z), or
+     * the net input with keep_z. down: d (k) := (delta W^T) * d, e (k) is scratch. gradient: g (k + 1, n) := [1 a]^T
+     * delta. */
+    void (*row_up)(int64_t k, int64_t n, const void *a, const void *theta, const cbp_run *run, int keep_z, void *z,
+                   void *d);
+    void (*row_down)(int64_t k, int64_t n, const void *delta, const void *theta, void *e, void *d);
+    void (*row_gradient)(int64_t k, int64_t n, const void *a, const void *delta, void *g);
+
+    /* Plain gradient descent, one row at a time: rows order[0..n-1] (or 0..n-1) of the data, rate[i] (or rate[0]). Adds
+     * to *cost and *weight. Returns how many rows it made: fewer than n when the cost of the next is not finite. */
+    int64_t (*online)(const cbp_small *net, const cbp_data *data, const int64_t *order, int64_t n, const double *rate,
+                      int one_rate, double *cost, double *weight);
     void (*math[CBP_N_MATH])(int64_t n, const void *x, void *out); /* out[n] := f(x[n]) */
 } cbp_kern;
 

@@ -23,7 +23,6 @@ static void layer_up(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f,
     const size_t start = (size_t)(first * s->n_out) * net->real;
     char *const z = (char *)cbp_frame_a(net, f, l) + start, *const d = (char *)cbp_frame_d(net, f, l) + start;
     cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, d, room, head, pool);
-    if (head) cbp_activate_head(net, s, m, z, d);
 }
 
 static void forward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x, int layers) {

@@ -4,13 +4,6 @@
 
 #include "kern.h"
 
-/* Consecutive units of one layer that share an activation */
-typedef struct {
-    int first, count;
-    cbp_act act;
-    double arg;
-} cbp_run;
-
 typedef struct {
     int n_in, n_out;
     int64_t theta;        /* offset of theta[l] in the parameter vector */
@@ -28,6 +21,8 @@ struct cbp_net {
     cbp_loss loss;
     double loss_arg;
     int loss_is_head;
+    int single_rows;     /* batches of one row go ways of their own; a test sets 0 to compare */
+    size_t online_bytes; /* of the copy that online.c trains on, or 0: too large */
     cbp_reduction reduction;
     const cbp_kern *k;
     const cbp_stage *stage; /* stage[l], l = 1..L */
@@ -83,11 +78,10 @@ static inline const void *cbp_at(const void *base, int64_t elements, size_t real
 int cbp_parts(cbp_pool *pool, double flops);
 void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, int64_t *count);
 
-/* A layer up: z (m, n_l) := bias + a W; unless `plain`, z becomes g(z) and d, if not NULL, g'(z), or log a for a
- * row-wise activation. The output's activation of a head is separate. */
+/* A layer up: z (m, n_l) := g(bias + a W); d, if not NULL, := g'(z), or log a for a row-wise activation; at the head,
+ * where the loss starts from z, d := z, or log a. */
 void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
-            void *room, int plain, cbp_pool *pool);
-void cbp_activate_head(const cbp_net *net, const cbp_stage *s, int64_t m, void *z, void *d);
+            void *room, int head, cbp_pool *pool);
 
 /* An error down: d (m, n_{l-1}), which holds g'(z), becomes (delta W^T) * g'(z). e: room for (m, n_{l-1}) */
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
@@ -111,5 +105,13 @@ typedef struct {
     void *room;
 } cbp_tn_job;
 void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
+
+/* online.c: trains on the rows of an epoch one by one, as batches of one row would, and returns how many it made: all
+ * but the last, or those before the first whose cost is not finite, or none where it does not apply. What follows is
+ * for the general path, which leaves gradient, activations and report behind. Adds to *sums. Its copy of the parameters
+ * lies behind the frame of an EPOCH workspace. */
+size_t cbp_online_bytes(const cbp_net *net);
+int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
+                   const double *learning_rate, int one_rate, cbp_sums *sums);
 
 #endif

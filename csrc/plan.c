@@ -124,8 +124,10 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     net->loss_is_head = cbp_table(CBP_LOSSES, NULL)[spec->loss].head;
     net->reduction = spec->reduction;
     net->k = k;
+    net->single_rows = 1;
     net->stage = stages_of(net);
     status = fill_stages(net, spec);
+    net->online_bytes = status ? 0 : cbp_online_bytes(net);
     if (status)
         free(net);
     else
@@ -200,10 +202,11 @@ size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
     if (!net || batch < 0) return 0;
     const int64_t rows = mode == CBP_PREDICT || mode == CBP_EVALUATE ? cbp_block_rows(batch) : batch;
     const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + net->n_in + 4.0;
-    const double bound = 8.0 * ((double)rows * per_row + (double)(CBP_MAX_PARTS * CBP_ROOM / 8)) + 128.0 * net->n_layers + 1024.0;
+    const double rooms = (double)rooms_bytes(net, rows) + 128.0 * net->n_layers + 1024.0;
+    const double bound = 8.0 * (double)rows * per_row + rooms;
     if (bound > (double)(SIZE_MAX / 2)) return 0;
     if (mode == CBP_PREDICT) return 2 * cbp_predict_buffer(net, rows) + rooms_bytes(net, rows);
-    return cbp_frame_at(net, rows, mode, NULL).bytes;
+    return cbp_frame_at(net, rows, mode, NULL).bytes + (mode == CBP_EPOCH ? net->online_bytes : 0);
 }
 
 size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l) {

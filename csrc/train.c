@@ -54,6 +54,12 @@ cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, doub
     return CBP_OK;
 }
 
+cbp_status cbp_step(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double learning_rate, double *loss) {
+    const cbp_status status = cbp_gradient(net, mem, data, loss);
+    cbp_opt descent = {.kind = CBP_OPT_sgd};
+    return status || !isfinite(*loss) ? status : cbp_update(net, mem, &descent, learning_rate);
+}
+
 /* ---- an epoch ---- */
 
 /* out row i := row order[i] of src, rows first .. first + m */
@@ -129,7 +135,8 @@ static cbp_status run_batches(const cbp_net *net, const cbp_mem *mem, cbp_opt *o
                               const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,
                               cbp_report *report) {
     cbp_sums total = {0, 0};
-    for (int64_t start = 0; start < data->n; start += batch, report->batch++) {
+    if (batch == 1) report->batch = cbp_online(net, mem, opt, data, order, learning_rate, one_rate, &total);
+    for (int64_t start = report->batch * batch; start < data->n; start += batch, report->batch++) {
         const int64_t m = data->n - start < batch ? data->n - start : batch;
         const cbp_frame f = cbp_frame_at(net, m, CBP_EPOCH, mem->work);
         const cbp_data rows = take_batch(net, mem, &f, data, order, start);
@@ -164,3 +171,5 @@ int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x) {
     const cbp_kern *k = cbp_kern_for(NULL, dtype);
     return k->first_nonfinite(n, x);
 }
+
+int64_t cbp_net_first_nonfinite(const cbp_net *net, int64_t n, const void *x) { return net->k->first_nonfinite(n, x); }

@@ -6,6 +6,9 @@ import pytest
 from _c_programs import CProgram
 from hypothesis import settings
 
+ROOT = Path(__file__).resolve().parents[1]
+collect_ignore = [] if (ROOT / "bench").is_dir() else ["test_bench.py"]  # wheels are tested without it
+
 settings.register_profile("cbp", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("cbp")
 

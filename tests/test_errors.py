@@ -360,7 +360,7 @@ def test_threads_from_the_environment(text, number, warned):
     program = "import cbp; print(cbp.get_num_threads())"
     environment = {**os.environ, "CBP_NUM_THREADS": text}
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert int(done.stdout) == (number or cbp._core.cpus())
+    assert int(done.stdout) == (number or cbp._core.CPUS)
     sentence = f"RuntimeWarning: CBP_NUM_THREADS={text!r} is ignored: it must be a whole number from 1 to 1024"
     assert (sentence in done.stderr) == warned
 

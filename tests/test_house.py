@@ -16,8 +16,10 @@ PACKAGE = ROOT / "src" / "cbp"
 C_FILES = sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in {".c", ".h", ".inc", ".def"})
 C_TESTS = sorted((ROOT / "tests" / "c").glob("*.[ch]"))
 MODULES = sorted(PACKAGE.rglob("*.py"))
-PYTHON = sorted([*MODULES, *(ROOT / "tests").glob("*.py"), *(ROOT / "tools").glob("*.py"), ROOT / "setup.py"])
-CYTHON = sorted(PACKAGE.glob("*.pyx"))
+BENCH = sorted((ROOT / "bench").rglob("*.py"))
+BENCH_C = sorted((ROOT / "bench").glob("*.c"))
+PYTHON = sorted([*MODULES, *(ROOT / "tests").glob("*.py"), *(ROOT / "tools").glob("*.py"), ROOT / "setup.py", *BENCH])
+CYTHON = sorted([*PACKAGE.glob("*.pyx"), *PACKAGE.glob("*.pxd")])
 
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 600
@@ -39,6 +41,15 @@ INCLUDES = {
     "simd/*": ["fma.h"],
     "kern/*": ["../kern.h", "../prim.h", "../*.def", "../simd/*.h", "*.inc"],
     "*.c": ["net.h", "pool.h", "prim.h", "*.def"],
+}
+# The same for Cython: which of our own .pxd files a file may read
+CIMPORTS = {
+    "_core.pyx": {"_arrays", "_c", "_method", "_reading", "_tables"},
+    "_reading.pxd": {"_arrays", "_c"},
+    "_tables.pxd": {"_c"},
+    "_arrays.pxd": set(),
+    "_method.pxd": set(),
+    "_c.pxd": set(),
 }
 # What stands at the bottom of the Python side, and what of cbp it may import at the top of a module
 GROUND = {
@@ -100,7 +111,7 @@ def c_blocks(text: str) -> Iterator[tuple[str, int]]:
             inside = None
 
 
-@each([*C_FILES, *C_TESTS])
+@each([*C_FILES, *C_TESTS, *BENCH_C])
 def test_no_c_function_is_long(path: Path) -> None:
     for name, length in c_blocks(path.read_text()):
         assert length <= LONGEST_FUNCTION, f"{name} has {length} lines"
@@ -180,9 +191,20 @@ def test_optional_packages_are_imported_on_use(path: Path) -> None:
     assert roots <= {*sys.stdlib_module_names, "numpy", "cbp"}
 
 
-def test_pointers_are_in_one_file() -> None:
-    assert [short(path) for path in CYTHON] == ["src/cbp/_core.pyx"]
+def test_pointers_are_in_one_module() -> None:
+    assert [short(path) for path in CYTHON if path.suffix == ".pyx"] == ["src/cbp/_core.pyx"]
     assert not any("ctypes" in name or "cffi" in name for path in MODULES for name in imported(path))
+
+
+@each(CYTHON)
+def test_cython_cimports_go_down_only(path: Path) -> None:
+    assert set(re.findall(r"^from cbp\.(\w+) cimport", path.read_text(), re.MULTILINE)) <= CIMPORTS[path.name]
+
+
+@each(BENCH)
+def test_the_benchmarks_know_only_what_users_know(path: Path) -> None:
+    ours = {name for name in imported(path) if name.split(".")[0] == "cbp"}
+    assert ours <= ({"cbp"} if path.name == "network.py" else set())
 
 
 def python_functions(path: Path) -> Iterator[tuple[str, int]]:
@@ -225,18 +247,18 @@ def test_no_cython_function_is_long(path: Path) -> None:
 # ---- every file ----
 
 
-@each([*C_FILES, *C_TESTS, *PYTHON, *CYTHON])
+@each([*C_FILES, *C_TESTS, *BENCH_C, *PYTHON, *CYTHON])
 def test_files_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").split("\n")) <= LONGEST_FILE
 
 
-@each([path for path in [*C_FILES, *C_TESTS, *CYTHON] if path.suffix != ".def"])
+@each([path for path in [*C_FILES, *C_TESTS, *BENCH_C, *CYTHON] if path.suffix != ".def"])
 def test_lines_fit_the_page(path: Path) -> None:
     wide = [number for number, line in enumerate(path.read_text().split("\n"), 1) if len(line) > WIDEST_LINE]
     assert not wide, f"lines {wide}"
 
 
-@each([*C_FILES, *C_TESTS, *MODULES, *CYTHON])
+@each([*C_FILES, *C_TESTS, *MODULES, *CYTHON, *BENCH, *BENCH_C])
 def test_nothing_is_left_for_later(path: Path) -> None:
     assert not re.search(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", path.read_text(encoding="utf-8"))
 

@@ -33,7 +33,7 @@ def run_python(program, **environment):
 
 
 NETWORK = """
-import os, threading, time
+import os, signal, threading, time
 import numpy as np
 import cbp
 X = np.random.default_rng(1).normal(size=(200, 300)).astype(np.float32)
@@ -97,6 +97,7 @@ for i in range(1000):
         trainer.join()
     child = os.fork()
     if child == 0:
+        signal.alarm(60)  # a child that hangs ends
         step(net)
         os._exit(7 if net == once_more and cbp.get_num_threads() == 3 else 1)
     step(other if i >= 200 else net.copy())
@@ -115,6 +116,7 @@ import pickle
 net.fit(X, Y, epochs=2)
 read, write = os.pipe()
 if os.fork() == 0:
+    signal.alarm(60)
     net.fit(X, Y, epochs=2)
     with os.fdopen(write, "wb") as pipe:
         pickle.dump(net.params.tobytes(), pipe)

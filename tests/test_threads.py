@@ -1,5 +1,6 @@
 """One network among threads: predicting is free for all, training is for one at a time, and says so."""
 
+import contextlib
 import threading
 import time
 
@@ -68,3 +69,38 @@ def test_predicting_while_another_thread_trains():
     again = cbp.Network([64, 128, 32], output="identity", seed=0)
     again.fit(X, Y, epochs=2)
     assert net == again
+
+
+CALLS = {
+    "train_step": lambda net: net.train_step(X[0], Y[0], 0.0),
+    "gradient": lambda net: net.gradient(X[0], Y[0]),
+    "forward": lambda net: net.forward(X[0]),
+    "update": lambda net: net.update(0.0),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_single_call_while_another_thread_trains_is_refused(call):
+    net = cbp.Network([64, 128, 32], output="identity", seed=0)
+    done = threading.Event()
+
+    def train():
+        while not done.is_set():
+            with contextlib.suppress(RuntimeError):  # the call below came first
+                net.fit(X, Y, epochs=1)
+
+    other = threading.Thread(target=train)
+    other.start()
+    refusals = []
+    try:
+        while not refusals:
+            try:
+                CALLS[call](net)
+            except RuntimeError as refusal:
+                refusals.append(str(refusal))
+            time.sleep(0.001)
+    finally:
+        done.set()
+        other.join()
+    assert refusals == ["this network is being trained in another thread; use a copy() per thread"]
+    CALLS[call](net)

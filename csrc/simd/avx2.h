@@ -11,6 +11,9 @@
 #define AS_REAL(i) _mm256_castsi256_pd(i)
 #define BITS(u) AS_REAL(_mm256_set1_epi64x((long long)(u)))
 #define LANE long long
+#define PAIR(i) _mm256_set1_epi64x(2 * (long long)(i) | (2 * (long long)(i) + 1) << 32)
+#define PICK(v, i) _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(v), PAIR(i))) /* by its halves */
+#define SPREAD(v) _mm256_broadcastsd_pd(_mm256_castpd256_pd128(v))
 #else
 #define VL 8
 #define V __m256
@@ -20,6 +23,8 @@
 #define AS_REAL(i) _mm256_castsi256_ps(i)
 #define BITS(u) AS_REAL(_mm256_set1_epi32((int)(u)))
 #define LANE int
+#define PICK(v, i) _mm256_permutevar8x32_ps(v, _mm256_set1_epi32((int)(i)))
+#define SPREAD(v) _mm256_broadcastss_ps(_mm256_castps256_ps128(v))
 #endif
 #define M V
 

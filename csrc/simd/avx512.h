@@ -12,6 +12,8 @@
 #define AS_INT(v) _mm512_castpd_si512(v)
 #define AS_REAL(i) _mm512_castsi512_pd(i)
 #define BITS(u) AS_REAL(_mm512_set1_epi64((long long)(u)))
+#define PICK(v, i) OP(permutexvar)(_mm512_set1_epi64((long long)(i)), v)
+#define SPREAD(v) OP(broadcastsd)(_mm512_castpd512_pd128(v))
 #else
 #define VL 16
 #define V __m512
@@ -22,6 +24,8 @@
 #define AS_INT(v) _mm512_castps_si512(v)
 #define AS_REAL(i) _mm512_castsi512_ps(i)
 #define BITS(u) AS_REAL(_mm512_set1_epi32((int)(u)))
+#define PICK(v, i) OP(permutexvar)(_mm512_set1_epi32((int)(i)), v)
+#define SPREAD(v) OP(broadcastss)(_mm512_castps512_ps128(v))
 #endif
 
 #define FIRST(n) ((M)((1u << (n)) - 1)) /* the first n lanes */

@@ -13,6 +13,9 @@
 #undef AS_INT
 #undef AS_REAL
 #undef LANE
+#undef PAIR
+#undef PICK
+#undef SPREAD
 #undef FIRST
 #undef LD
 #undef ST

@@ -85,3 +85,18 @@ CBP_INLINE void N(store_part)(R *p, V v, int64_t n) {
 #else
 #define PREFETCH(p) __builtin_prefetch(p)
 #endif
+
+/* Lane i in every lane; i may be a variable, so its bytes are looked up in v */
+CBP_INLINE V N(pick)(V v, int i) {
+#if DOUBLE
+    const uint8x16_t first = vreinterpretq_u8_u64(vdupq_n_u64(UINT64_C(0x0706050403020100)));
+    const uint8x16_t at = vaddq_u8(first, vdupq_n_u8((uint8_t)(8 * i)));
+    return vreinterpretq_f64_u8(vqtbl1q_u8(vreinterpretq_u8_f64(v), at));
+#else
+    const uint8x16_t first = vreinterpretq_u8_u32(vdupq_n_u32(UINT32_C(0x03020100)));
+    const uint8x16_t at = vaddq_u8(first, vdupq_n_u8((uint8_t)(4 * i)));
+    return vreinterpretq_f32_u8(vqtbl1q_u8(vreinterpretq_u8_f32(v), at));
+#endif
+}
+#define PICK(v, i) N(pick)(v, (int)(i))
+#define SPREAD(v) OP(vdupq_laneq)(v, 0)

@@ -31,6 +31,8 @@ static inline R N(real)(U u) {
 #define DIV(a, b) ((a) / (b))
 #define FMA(a, b, c) RFMA(a, b, c)
 #define FNMA(a, b, c) RFMA(-(a), b, c)
+#define PICK(v, i) ((void)(i), (v))
+#define SPREAD(v) (v)
 #define LT(a, b) ((a) < (b))
 #define EQ(a, b) ((a) == (b))
 #define SEL(m, a, b) ((m) ? (a) : (b))

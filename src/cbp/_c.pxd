@@ -137,10 +137,12 @@ cdef extern from "cbp.h" nogil:
     cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x)
     cbp_status cbp_backward(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss)
     cbp_status cbp_gradient(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss)
+    cbp_status cbp_step(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double learning_rate,
+                        double *loss)
     cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate)
     cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
                          const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,
                          cbp_report *report)
     cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order)
-    int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x)
+    int64_t cbp_net_first_nonfinite(const cbp_net *net, int64_t n, const void *x)
     void cbp_philox(const uint32_t *counter, const uint32_t *key, uint32_t *out)

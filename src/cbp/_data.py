@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbp import _core
-
 if TYPE_CHECKING:
+    from cbp import _core
     from cbp._spec import Spec
     from cbp._typing import Array, Labels
 
@@ -21,9 +20,10 @@ SUM_TOLERANCE = 1e-3
 
 
 class Reader:
-    """Reads inputs, targets and weights for the network that `spec` describes."""
+    """Reads inputs, targets and weights for the network that `spec` describes and `plan` belongs to."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, plan: _core.Plan) -> None:
+        self.first_nonfinite = plan.first_nonfinite
         self.dtype = spec.dtype
         self.n_in = spec.n_in
         self.n_out = spec.n_out
@@ -39,7 +39,7 @@ class Reader:
             X, single = X.reshape(1, -1), True
         elif X.ndim != 2 or X.shape[1] != self.n_in:
             raise self._wrong_inputs(X.shape, name)
-        if check_finite and _core.first_nonfinite(X) >= 0:
+        if check_finite and self.first_nonfinite(X) >= 0:
             raise not_finite(X[0] if single else X, name)
         return X, single
 
@@ -56,7 +56,7 @@ class Reader:
         if rows.shape != (m, self.n_out):
             raise self._wrong_targets(y, m, single, name)
         if check:
-            if _core.first_nonfinite(rows) >= 0:
+            if self.first_nonfinite(rows) >= 0:
                 raise not_finite(y, name)
             self._check_range(rows, y.shape, name)
         return rows
@@ -68,7 +68,7 @@ class Reader:
         weight = np.atleast_1d(convert(weight, self.dtype, name))
         if weight.shape != (m,):
             raise ValueError(f"{name} has shape {weight.shape}, expected ({m},): one weight per row")
-        if _core.first_nonfinite(weight) >= 0:
+        if self.first_nonfinite(weight) >= 0:
             raise not_finite(weight, name)
         if (weight < 0).any():
             row = int(np.argmax(weight < 0))

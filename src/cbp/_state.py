@@ -5,6 +5,7 @@ Base class of the trainer (training.py) and of `Network` (network.py): views, co
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cbp.optimizers import Optimizer
 
 
-class State:
+class State(_core.Direct):
     """The numbers of one network and the views of them."""
 
     metadata: dict[str, Any]
@@ -31,13 +32,12 @@ class State:
         self._spec, self._plan = spec, plan
         self._memory = _core.Memory(plan, params)
         self._params, self._grad = self._memory.theta, self._memory.grad
-        self._reader = Reader(spec)
+        self._reader = Reader(spec, plan)
         self._layers = tuple(
             Layer(dense, self._params, self._grad, block) for dense, block in zip(spec.layers, plan.blocks, strict=True)
         )
         self._optimizer: Optimizer | None = None
         self._epoch = 0
-        self._forwarded: tuple[int, bool] | None = None  # rows of the last forward, and whether it was one sample
         self.metadata = {}
 
     def _use(self, wanted: OptimizerLike | None) -> Optimizer:
@@ -150,6 +150,9 @@ class State:
         other = type(self).__new__(type(self))
         _packing.unpack(other, _packing.pack(self))
         return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self),), self.__getstate__()  # type: ignore[attr-defined]
 
     def __getstate__(self) -> dict[str, Array]:
         return _packing.pack(self)

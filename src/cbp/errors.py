@@ -78,8 +78,8 @@ class DivergenceError(ArithmeticError):
 
 def diverged(report: _core.Diverged, epoch: int | None = None, learning_rate: float | None = None) -> DivergenceError:
     """Return the public error for what the core reported; `epoch` is given inside `fit` only."""
-    batch = None if epoch is None else report.batch
-    return DivergenceError(report.layer, epoch, batch, learning_rate)
+    _, batch, layer = report.args
+    return DivergenceError(layer, epoch, None if epoch is None else batch, learning_rate)
 
 
 def unknown(what: str, name: object, known: Iterable[str]) -> ValueError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cbp._core import direct
 from cbp._data import check_out
 from cbp._spec import Spec
 from cbp.layers import Dense, Layer
@@ -83,6 +84,7 @@ class Network(Textbook, Trainer):
         plan = spec.plan()
         self._setup(spec, plan, spec.initial(plan))
 
+    @direct
     def predict(self, X: ArrayLike, out: Array | None = None, *, check_finite: bool = True) -> Array:
         """Return the outputs for `X`.
 

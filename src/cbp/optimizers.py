@@ -97,7 +97,8 @@ class Optimizer:
         ...     loss = net.gradient([[0, 1], [1, 1]], [1, 0])
         ...     optimizer.step(net)
         """
-        net._use(self)
+        if net._optimizer is not self:
+            net._use(self)
         net._memory.update(self.learning_rate)
 
     def get_config(self) -> dict[str, Any]:

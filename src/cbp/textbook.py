@@ -1,6 +1,8 @@
 """The textbook, step by step: forward, backward, update; and the gradient for loops of one's own.
 
 Everything here works in the training workspace of one network, in place; activations and deltas are views of it.
+A method marked `direct` goes from Python straight to C when its arguments are arrays that C can read as they are; the
+text that stands here is for all others (see `_core.Direct`).
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbp._arguments import real
+from cbp._core import direct
 from cbp._state import State
 from cbp.errors import DivergenceError
 
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 class Textbook(State):
     """A network whose passes can be made and looked at one by one."""
 
+    @direct
     def gradient(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, check_finite: bool = True
     ) -> float:
@@ -52,10 +56,9 @@ class Textbook(State):
         >>> net.grad
         array([-3., -7.], dtype=float32)
         """
-        data = self._reader.batch(X, y, sample_weight, check_finite)
-        self._forwarded = None
-        return self._finite(self._memory.gradient(*data))
+        return self._finite(self._memory.gradient(*self._reader.batch(X, y, sample_weight, check_finite)))
 
+    @direct
     def forward(self, X: ArrayLike, *, check_finite: bool = True) -> Array:
         """Propagate `X` up, keeping what `backward` needs.
 
@@ -91,10 +94,9 @@ class Textbook(State):
         X, single = self._reader.inputs(X, check_finite)
         if len(X) == 0:
             raise ValueError("X has no rows")
-        outputs = self._memory.forward(X)
-        self._forwarded = len(X), single
-        return outputs[0] if single else outputs
+        return self._memory.forward(X, single)
 
+    @direct
     def backward(self, Y: ArrayLike, sample_weight: ArrayLike | None = None, *, check_finite: bool = True) -> float:
         """Propagate the errors of the last `forward` down: deltas, gradient, objective.
 
@@ -133,14 +135,14 @@ class Textbook(State):
         array([[-2.],
                [-4.]], dtype=float32)
         """
-        if self._forwarded is None:
+        if self._memory.forwarded is None:
             raise RuntimeError("backward needs a forward before it: call net.forward(X) first")
-        m, single = self._forwarded
+        m, single = self._memory.forwarded
         y = self._reader.targets(Y, m, single, check_finite, "Y")
         weight = self._reader.weights(sample_weight, m)
-        self._forwarded = None
         return self._finite(self._memory.backward(y, weight))
 
+    @direct
     def update(self, learning_rate: float) -> None:
         """Go down the gradient: theta -= learning_rate * grad, in place.
 
@@ -165,6 +167,7 @@ class Textbook(State):
         """
         self._memory.descend(real(learning_rate, "learning_rate"))
 
+    @direct
     def train_step(
         self,
         X: ArrayLike,
@@ -205,10 +208,7 @@ class Textbook(State):
         """
         data = self._reader.batch(X, Y, sample_weight, check_finite, ("X", "Y"))
         rate = real(learning_rate, "learning_rate")
-        self._forwarded = None
-        loss = self._finite(self._memory.gradient(*data), rate)
-        self._memory.descend(rate)
-        return loss
+        return self._finite(self._memory.gradient(*data, rate), rate)
 
     @property
     def activations(self) -> list[Array]:

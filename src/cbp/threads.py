@@ -13,7 +13,7 @@ VARIABLE = "CBP_NUM_THREADS"
 
 def _initial() -> int:
     """Return the number that the environment asks for, or that of the processors."""
-    processors = min(_core.cpus(), _core.MAX_THREADS)
+    processors = min(_core.CPUS, _core.MAX_THREADS)
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
         return processors
@@ -54,7 +54,7 @@ def set_num_threads(n: int) -> None:
     2
     >>> cbp.set_num_threads(before)
     """
-    _core.set_threads(whole(n, "the number of threads", 1, _core.MAX_THREADS))
+    _core.threads(whole(n, "the number of threads", 1, _core.MAX_THREADS))
 
 
 def get_num_threads() -> int:
@@ -69,4 +69,4 @@ def get_num_threads() -> int:
     return _core.threads()
 
 
-_core.set_threads(_initial())
+_core.threads(_initial())

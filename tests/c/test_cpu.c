@@ -80,3 +80,18 @@ CASE(first_nonfinite_of_both_precisions) {
     CHECK(cbp_first_nonfinite(CBP_FLOAT32, 2, f) == 1 && cbp_first_nonfinite(CBP_FLOAT32, 1, f) == -1);
     CHECK(cbp_first_nonfinite(CBP_FLOAT64, 3, d) == 2 && cbp_first_nonfinite(CBP_FLOAT64, 0, d) == -1);
 }
+
+CASE(first_nonfinite_by_a_plan) {
+    cbp_dtype dtype;
+    const cbp_kern *k;
+    for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++) {
+        const int width[] = {1, 1, 0};
+        const cbp_act act[] = {CBP_ACT_identity};
+        sample s = shape(dtype, width, act, CBP_LOSS_half_squared_error);
+        CHECK(plan(&s, k->isa) == CBP_OK);
+        void *x = zeros(dtype, 5);
+        put(dtype, x, 3, NAN);
+        CHECK(cbp_net_first_nonfinite(s.net, 5, x) == 3 && cbp_net_first_nonfinite(s.net, 3, x) == -1);
+        cbp_net_free(s.net);
+    }
+}

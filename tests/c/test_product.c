@@ -121,3 +121,21 @@ CASE(operands_that_lie_badly_in_the_cache) {
         product_equals(k, dtype, 203, 131, 521, 1, far, far, 131, 0);
     }
 }
+
+CASE(transpose_of_every_shape) {
+    const cbp_kern *k;
+    cbp_dtype dtype;
+    for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++)
+        for (int64_t m = 1; m < 40; m += 3)
+            for (int64_t n = 1; n < 40; n += 2) {
+                const int64_t ld = 48, vector = k->panel / 2;
+                const void *a = random_reals(dtype, m * n, -1, 1);
+                void *got = random_reals(dtype, n * ld, -1, 1), *want = copy_of(dtype, n * ld, got);
+                for (int64_t r = 0; r < n; r++)
+                    for (int64_t c = 0; c < (m + vector - 1) / vector * vector; c++)
+                        put(dtype, want, r * ld + c, c < m ? get(dtype, a, c * n + r) : 0);
+                k->transpose(m, n, a, got, ld);
+                CHECK_BYTES(n * ld, size_of(dtype), got, want);
+                release_blocks();
+            }
+}
