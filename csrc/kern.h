@@ -37,7 +37,7 @@ enum {
     CBP_K_BLOCK = 512,    /* terms of a chain done at a time */
     CBP_SCATTERED = 4000, /* rows at least so many bytes apart fall on few places of a cache and many of its pages, */
     CBP_MANY = 64,        /* which matters to a product of at least so many rows */
-    CBP_ROOM_B = CBP_K_BLOCK * 192 * 4,
+    CBP_ROOM_B = CBP_K_BLOCK * 768 * 4,
     CBP_ROOM_A = CBP_K_BLOCK * 208 * 4,
     CBP_ROOM = CBP_ROOM_A + CBP_ROOM_B
 };
