@@ -23,7 +23,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-ulp bench bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp bench bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -47,8 +47,12 @@ test-bits: $(STAMPS)/group-test ## one training run in every way that can be bui
 
 # Left out: forks among threads, which qemu itself does not survive, and what `make test-bits` or time rules out.
 EMULATED := tests/c $(patsubst %,--ignore=tests/c/test_%.c,bits pool threads)
-test-emulated: $(STAMPS)/group-test ## the C unit tests on 64-bit Arm and on s390x, which is big-endian, in qemu
+test-emulated: test-aarch64 test-s390x ## the C unit tests on 64-bit Arm and on s390x, which is big-endian, in qemu
+
+test-aarch64: $(STAMPS)/group-test
 	CC=aarch64-linux-gnu-gcc CFLAGS=-O2 CBP_C_WRAPPER="qemu-aarch64 -L /usr/aarch64-linux-gnu" $(PY) -m pytest $(EMULATED)
+
+test-s390x: $(STAMPS)/group-test
 	CC=s390x-linux-gnu-gcc CFLAGS="-O2 -std=gnu11" CBP_C_WRAPPER="qemu-s390x -L /usr/s390x-linux-gnu" $(PY) -m pytest $(EMULATED)
 
 test-ulp: clib                  ## the accuracy of exp, log, tanh ... over every float (ULP=16: a sixteenth of them)

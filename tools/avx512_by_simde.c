@@ -1,5 +1,5 @@
-/* avx512_by_simde.c - takes the place of csrc/kern/avx2.c in a build that proves the AVX-512 kernels on a CPU with AVX2:
- * SIMDe puts two 256-bit instructions for each of them. Compile with -mavx2 -mfma, or SIMDe multiplies and adds.
+/* avx512_by_simde.c - takes the place of csrc/kern/avx2.c in a build that proves the AVX-512 kernels on a CPU with
+ * AVX2: SIMDe puts two 256-bit instructions for each of them. Compile with -mavx2 -mfma, or SIMDe multiplies and adds.
  *
  * Used by same_bits.py. SIMDe gives its types and functions the names of Intel's, which must be known before.
  */

@@ -41,8 +41,6 @@
 #undef HALVES
 #undef BYTES_OF
 #undef OF_BYTES
-#undef PICK
-#undef SPREAD
 #undef ZIP_LO
 #undef ZIP_HI
 #undef REGISTERS
