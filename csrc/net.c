@@ -9,7 +9,9 @@
 
 #include <math.h>
 
-#define HEAD_FLOPS 200 /* what activation and cost of one output are worth */
+/* What the output layer is worth, for cbp_parts: activation and cost of one output; narrow products are slow */
+#define HEAD_FLOPS 400
+#define HEAD_PRODUCT_FLOPS 10
 
 /* ---- up ---- */
 
@@ -187,7 +189,7 @@ static int narrow_output(const cbp_net *net) { return net->n_out < 4 * net->k->p
 static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, int up,
                          cbp_opt *opt, double learning_rate) {
     const int narrow = narrow_output(net), l = net->n_layers;
-    const double products = (up + narrow) * 2.0 * net->stage[l].n_in;
+    const double products = (double)(up + narrow) * HEAD_PRODUCT_FLOPS * net->stage[l].n_in;
     batch_job job = {.net = net, .mem = mem, .f = f, .data = data, .up = up, .down = narrow && l > 1};
     job.parts = cbp_parts(mem->pool, (double)(f->m * net->n_out) * (products + HEAD_FLOPS));
     cbp_pool_run(mem->pool, job.parts, head_part, &job);

@@ -47,7 +47,7 @@ CIMPORTS = {
     "_core.pyx": {"_arrays", "_c", "_method", "_reading", "_tables"},
     "_reading.pxd": {"_arrays", "_c"},
     "_tables.pxd": {"_c"},
-    "_arrays.pxd": set(),
+    "_arrays.pxd": {"_c"},
     "_method.pxd": set(),
     "_c.pxd": set(),
 }

@@ -6,6 +6,9 @@ Read by _core.pyx and _reading.pxd alone. A pointer to an object is a borrowed o
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from libc.math cimport fabs, isfinite
+from libc.stdint cimport uintptr_t
+
+from cbp._c cimport CBP_ALIGN
 
 
 cdef extern from *:
@@ -94,6 +97,15 @@ cdef inline object array_at(void *data, object base, object dtype, Py_ssize_t ro
         Py_INCREF(base)
         PyArray_SetBaseObject(<PyArrayObject *>array, <PyObject *>base)
     return array
+
+
+cdef inline object new_zeros(object dtype, Py_ssize_t rows, Py_ssize_t cols, bint single):
+    """A new array of zeros from a multiple of CBP_ALIGN bytes on, so that no vector lies on two lines of a cache."""
+    import numpy as np
+
+    raw = np.zeros(rows * cols * dtype.itemsize + CBP_ALIGN, np.uint8)
+    cdef char *start = <char *>PyArray_DATA(<PyArrayObject *>raw)
+    return array_at(start + (-<uintptr_t>start) % <uintptr_t>CBP_ALIGN, raw, dtype, rows, cols, single)
 
 
 # ---- objects that may fit ----

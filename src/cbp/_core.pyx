@@ -232,12 +232,13 @@ cdef class Memory:
     def __cinit__(self, Plan plan, theta):
         self.plan = plan
         self._mem.pool = POOL
-        self._mem.theta = data_of(theta, plan.expects.element, plan.n_params, 0, True)
-        self.theta = theta
-        self.grad = np.zeros(plan.n_params, plan.dtype)
+        data_of(theta, plan.expects.element, plan.n_params, 0)
+        self.theta = new_zeros(plan.dtype, 1, plan.n_params, True)
+        self.theta[:] = theta
+        self._mem.theta = PyArray_DATA(<PyArrayObject *>self.theta)
+        self.grad = new_zeros(plan.dtype, 1, plan.n_params, True)
         self._mem.grad = PyArray_DATA(<PyArrayObject *>self.grad)
-        self.optimizer = None
-        self.slots = np.zeros((0, plan.n_params), plan.dtype)
+        self.slots = new_zeros(plan.dtype, 0, plan.n_params, False)
 
     @property
     def t(self):
@@ -273,9 +274,7 @@ cdef class Memory:
         if need == 0:
             check(CBP_TOO_LARGE)
         if need > self._capacity:
-            raw = np.empty(need + CBP_ALIGN, np.uint8)
-            skip = -raw.ctypes.data % CBP_ALIGN
-            self._work = raw[skip : skip + need]
+            self._work = new_zeros(np.dtype("u1"), 1, need, True)
             self._mem.work = PyArray_DATA(<PyArrayObject *>self._work)
             self._capacity = need
         return 0
@@ -382,7 +381,7 @@ cdef class Memory:
         if len(args) != len(row["args"]):
             raise ValueError(f"{name} takes {len(row['args'])} arguments, got {len(args)}")
         values = [float(value) for value in args]
-        slots = np.zeros((row["n_slots"], self.plan.n_params), self.plan.dtype)
+        slots = new_zeros(self.plan.dtype, row["n_slots"], self.plan.n_params, False)
         self._enter()
         self.slots = slots
         self._mem.slots = PyArray_DATA(<PyArrayObject *>slots)
