@@ -152,4 +152,38 @@ static inline int cbp_affinity(void) {
 }
 
 #endif
+
+/* ---- where a thread wakes up ----
+ *
+ * Linux in a virtual machine takes processors at rest for busy ones, and wakes a thread on the processor of its waker
+ * instead, where the two then take turns. So the waker forbids the sleeper that processor, and the sleeper, awake,
+ * takes its old set back. */
+
+#if defined(__linux__) && !defined(__ANDROID__)
+typedef struct {
+    cpu_set_t before;
+    int changed;
+} cbp_place;
+/* Before waking `thread`, one of `threads` that need a processor each */
+static inline void cbp_wake_elsewhere(cbp_thread thread, int threads, cbp_place *place) {
+    const int here = sched_getcpu();
+    cpu_set_t set;
+    if (here < 0 || pthread_getaffinity_np(thread, sizeof set, &set) || CPU_COUNT(&set) < threads) return;
+    place->before = set;
+    CPU_CLR(here, &set);
+    place->changed = pthread_setaffinity_np(thread, sizeof set, &set) == 0;
+}
+/* In the thread, awake */
+static inline void cbp_awake(cbp_place *place) {
+    if (place->changed) sched_setaffinity(0, sizeof place->before, &place->before);
+    place->changed = 0;
+}
+#else
+typedef int cbp_place;
+static inline void cbp_wake_elsewhere(cbp_thread thread, int threads, cbp_place *place) {
+    (void)thread, (void)threads, (void)place;
+}
+static inline void cbp_awake(cbp_place *place) { (void)place; }
+#endif
+
 #endif

@@ -79,6 +79,7 @@ static void take(baton *b) {
 typedef struct {
     baton start, done;
     cbp_thread thread;
+    cbp_place place;
     cbp_pool *pool;
     int number; /* of its thread, 1 .. */
 } worker;
@@ -119,6 +120,7 @@ CBP_THREAD_MAIN(worker_main, arg) {
     (void)cbp_fp_enter();
     for (;;) {
         take(&me->start);
+        cbp_awake(&me->place);
         if (!pool->fn) return 0;
         work(pool, me->number);
         give(&me->done);
@@ -133,6 +135,7 @@ static int start_workers(cbp_pool *pool, int wanted) {
         worker *const w = &pool->worker[pool->started];
         baton_init(&w->start);
         baton_init(&w->done);
+        w->place = (cbp_place){0};
         w->pool = pool;
         w->number = pool->started + 1;
         if (!cbp_thread_start(&w->thread, worker_main, w)) {
@@ -173,7 +176,10 @@ void cbp_pool_run(cbp_pool *pool, int parts, cbp_task *fn, void *ctx) {
     pool->ctx = ctx;
     pool->parts = parts;
     pool->stride = helpers + 1;
-    for (int w = 0; w < helpers; w++) give(&pool->worker[w].start);
+    for (worker *w = pool->worker; w < pool->worker + helpers; w++) {
+        if (cbp_load(&w->start.state) == ASLEEP) cbp_wake_elsewhere(w->thread, threads, &w->place);
+        give(&w->start);
+    }
     work(pool, 0);
     for (int w = 0; w < helpers; w++) take(&pool->worker[w].done);
     release(pool);

@@ -15,7 +15,7 @@ ARITHMETIC = {"memcpy", "memmove", "memset", "memcmp", "fma", "fmaf", "sqrt", "s
 BESIDES = {"plan.o": {"calloc", "free", "strcmp"}, "cpu.o": {"getenv", "strcmp"}}
 OUTSIDE_AN_EPOCH = {"pool.o", "processors.o"}
 THE_COMPILER_S_OWN = ("cbp_", "_GLOBAL_OFFSET_TABLE_", "__cpu_", "__stack_chk_fail")
-HAND_OVER = {"futex", "sched_yield", "clock_gettime"}
+HAND_OVER = {"futex", "sched_yield", "clock_gettime", "getcpu", "sched_getaffinity", "sched_setaffinity"}
 
 
 @cache

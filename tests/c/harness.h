@@ -55,6 +55,19 @@ HELPER void harness_add(const char *name, void (*run)(void)) {
     if (harness_n_cases < HARNESS_CASES) harness_cases[harness_n_cases++] = (harness_case){name, run};
 }
 
+/* A sanitizer stands in front of the C library as well, and has locks of its own that a forked child may find taken. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER
+#elif __has_feature(thread_sanitizer)
+#define THREAD_SANITIZER
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER
+#elif defined(__SANITIZE_THREAD__)
+#define THREAD_SANITIZER
+#endif
+
 /* ---- checks ---- */
 
 #define CHECK(condition) ((condition) ? (void)0 : harness_fail(__FILE__, __LINE__, "%s", #condition))
