@@ -152,4 +152,36 @@ static inline int cbp_affinity(void) {
 }
 
 #endif
+
+/* ---- on which processor a thread runs ----
+ *
+ * Threads that wait for each other by turns look half idle to Linux, which then likes to put both on one processor,
+ * above all in a virtual machine, and leaves them there. So a thread can be kept off processors where others run. */
+
+#if defined(__linux__) && !defined(__ANDROID__)
+typedef cpu_set_t cbp_places;
+static inline int cbp_processor(void) { return sched_getcpu(); }
+static inline void cbp_no_places(cbp_places *set) { CPU_ZERO(set); }
+static inline void cbp_add_place(cbp_places *set, int processor) { CPU_SET(processor, set); }
+static inline int cbp_has_place(const cbp_places *set, int processor) { return CPU_ISSET(processor, set); }
+/* Forbids `thread` the processors `taken`, as far as it may use them; `off`: those it was forbidden before, and now */
+static inline void cbp_keep_off(cbp_thread thread, const cbp_places *taken, cbp_places *off) {
+    cpu_set_t may;
+    if (pthread_getaffinity_np(thread, sizeof may, &may)) return;
+    CPU_OR(&may, &may, off);
+    CPU_AND(off, &may, taken);
+    CPU_XOR(&may, &may, off);
+    if (CPU_COUNT(&may) > 0) pthread_setaffinity_np(thread, sizeof may, &may);
+}
+#else
+typedef int cbp_places;
+static inline int cbp_processor(void) { return -1; }
+static inline void cbp_no_places(cbp_places *set) { *set = 0; }
+static inline void cbp_add_place(cbp_places *set, int processor) { (void)set, (void)processor; }
+static inline int cbp_has_place(const cbp_places *set, int processor) { return (void)set, (void)processor, 0; }
+static inline void cbp_keep_off(cbp_thread thread, const cbp_places *taken, cbp_places *off) {
+    (void)thread, (void)taken, (void)off;
+}
+#endif
+
 #endif

@@ -80,7 +80,9 @@ typedef struct {
     baton start, done;
     cbp_thread thread;
     cbp_pool *pool;
-    int number; /* of its thread, 1 .. */
+    int number;           /* of its thread, 1 .. */
+    cbp_atomic processor; /* that it was on last, or -1 */
+    cbp_places off;       /* where it may not go */
 } worker;
 
 struct cbp_pool {
@@ -88,6 +90,7 @@ struct cbp_pool {
     cbp_atomic size;    /* that a run may use: `threads`, or fewer where the system gave no more */
     cbp_atomic lock;    /* era: free; era + 1: a run is under way, or a change of the workers */
     int started;        /* workers that exist; it and the job belong to who has the lock */
+    int processors;     /* that this process may use */
 
     cbp_task *fn; /* the job; NULL: end */
     void *ctx;
@@ -120,6 +123,7 @@ CBP_THREAD_MAIN(worker_main, arg) {
     for (;;) {
         take(&me->start);
         if (!pool->fn) return 0;
+        cbp_store(&me->processor, cbp_processor());
         work(pool, me->number);
         give(&me->done);
     }
@@ -135,6 +139,8 @@ static int start_workers(cbp_pool *pool, int wanted) {
         baton_init(&w->done);
         w->pool = pool;
         w->number = pool->started + 1;
+        cbp_store(&w->processor, -1);
+        cbp_no_places(&w->off);
         if (!cbp_thread_start(&w->thread, worker_main, w)) {
             cbp_change(&pool->size, size, pool->started + 1);
             break;
@@ -142,6 +148,22 @@ static int start_workers(cbp_pool *pool, int wanted) {
         pool->started++;
     }
     return pool->started;
+}
+
+/* Moves every worker that was last on the processor of another thread of this run. */
+static void spread(cbp_pool *pool, int helpers) {
+    const int here = cbp_processor();
+    if (here < 0 || helpers >= pool->processors) return;
+    cbp_places taken;
+    cbp_no_places(&taken);
+    cbp_add_place(&taken, here);
+    for (worker *w = pool->worker; w < pool->worker + helpers; w++) {
+        const int processor = cbp_load(&w->processor);
+        if (processor < 0 || cbp_has_place(&taken, processor))
+            cbp_keep_off(w->thread, &taken, &w->off);
+        else
+            cbp_add_place(&taken, processor);
+    }
 }
 
 /* Ends all workers but the first `kept` */
@@ -173,6 +195,7 @@ void cbp_pool_run(cbp_pool *pool, int parts, cbp_task *fn, void *ctx) {
     pool->ctx = ctx;
     pool->parts = parts;
     pool->stride = helpers + 1;
+    spread(pool, helpers);
     for (int w = 0; w < helpers; w++) give(&pool->worker[w].start);
     work(pool, 0);
     for (int w = 0; w < helpers; w++) take(&pool->worker[w].done);
@@ -195,6 +218,7 @@ cbp_status cbp_pool_new(cbp_pool **pool, int threads) {
     cbp_pool *const made = calloc(1, sizeof *made);
     if (!made) return CBP_NO_MEMORY;
     cbp_store(&made->lock, cbp_load(&era));
+    made->processors = cbp_cpus();
     *pool = made;
     return cbp_pool_resize(made, threads);
 }
