@@ -39,11 +39,11 @@ void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, in
     *count = (end < n ? end : n) - *first;
 }
 
-/* Part of a matrix (m, n): columns in whole panels if every part gets some, else rows */
+/* Part of a matrix (m, n): columns in whole vectors if every part gets a panel of two, else rows */
 static rectangle part_of(const cbp_net *net, int64_t m, int64_t n, int part, int parts) {
     rectangle at = {0, m, 0, n};
     if (n >= net->k->panel * (int64_t)parts)
-        cbp_share(n, net->k->panel, part, parts, &at.col, &at.cols);
+        cbp_share(n, net->k->panel / 2, part, parts, &at.col, &at.cols);
     else
         cbp_share(m, 1, part, parts, &at.row, &at.rows);
     return at;

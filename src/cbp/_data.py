@@ -111,8 +111,9 @@ class Reader:
                 at = tuple(int(i) for i in np.unravel_index(first, given))
                 raise ValueError(f"{place(name, at)} is {y.flat[first]:g}, but {self.loss} needs targets from 0 to 1")
         elif self.loss == "categorical_cross_entropy":
-            wrong = (y < 0).any(axis=1) | (abs(y.sum(axis=1) - 1) > SUM_TOLERANCE)
-            if wrong.any():
+            unequal = abs(y.sum(axis=1) - 1) > SUM_TOLERANCE
+            if unequal.any() or y.min() < 0:
+                wrong = (y < 0).any(axis=1) | unequal
                 row = int(np.argmax(wrong))
                 raise ValueError(
                     f"row {row} of {name} is no distribution over the classes: it needs values from 0 that sum to 1"

@@ -64,7 +64,10 @@ class State(_core.Direct):
 
     @property
     def grad(self) -> Array:
-        """The gradient of the last loss that `gradient`, `backward` or `train_step` returned, flat like `params`."""
+        """The gradient of the last loss that `gradient`, `backward` or `train_step` returned, flat like `params`.
+
+        `fit` and `partial_fit` update parameters while a gradient is being made; they leave nothing of use here.
+        """
         return self._grad
 
     @grad.setter
