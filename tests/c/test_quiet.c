@@ -21,10 +21,12 @@
 #include <errno.h>
 
 typedef struct {
-    cbp_atomic allocations, locks, threads;
+    int allocations, locks, threads;
 } counts;
 
-static counts seen;
+static struct {
+    cbp_atomic allocations, locks, threads;
+} seen;
 static cbp_atomic refuse_threads;
 
 static void add_one(cbp_atomic *n) {
@@ -33,8 +35,13 @@ static void add_one(cbp_atomic *n) {
     while (!cbp_change(n, before, before + 1));
 }
 
+static counts so_far(void) {
+    return (counts){cbp_load(&seen.allocations), cbp_load(&seen.locks), cbp_load(&seen.threads)};
+}
+
 static counts since(counts before) {
-    return (counts){seen.allocations - before.allocations, seen.locks - before.locks, seen.threads - before.threads};
+    const counts now = so_far();
+    return (counts){now.allocations - before.allocations, now.locks - before.locks, now.threads - before.threads};
 }
 
 void *__libc_malloc(size_t n);
@@ -108,7 +115,7 @@ static void epoch(training *t) {
 static counts second_epoch(cbp_dtype dtype, cbp_pool *pool) {
     training t = start(dtype, pool);
     epoch(&t);
-    const counts before = seen;
+    const counts before = so_far();
     epoch(&t);
     const counts found = since(before);
     cbp_net_free(t.net);
@@ -116,7 +123,7 @@ static counts second_epoch(cbp_dtype dtype, cbp_pool *pool) {
 }
 
 CASE(the_counters_count) {
-    const counts before = seen;
+    const counts before = so_far();
     cbp_pool *pool;
     CHECK(cbp_pool_new(&pool, 1) == CBP_OK);
     cbp_pool_free(pool);
@@ -158,7 +165,7 @@ CASE(a_pool_makes_do_with_the_threads_it_gets) {
     int done[6] = {0};
     cbp_pool_run(pool, 2, mark, done);
     cbp_store(&refuse_threads, 1);
-    const counts before = seen;
+    const counts before = so_far();
     for (int run = 0; run < 3; run++) {
         memset(done, 0, sizeof done);
         cbp_pool_run(pool, 6, mark, done);
