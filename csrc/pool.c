@@ -18,7 +18,8 @@
 
 /* A sleeping thread comes back after 20 to 60 microseconds. Waiting a little longer than that before one sleeps is
  * never much worse than the better of the two, and bridges what one thread does alone between the products of a step.
- * The one that waits lets others run now and then: it may be on the very processor that the other thread needs. */
+ * Where threads of a run may share a processor, the one that waits lets others run now and then. Where each has its own
+ * it does not: it would let in other programs, which then keep the processor for milliseconds. */
 enum { SPIN_NANOSECONDS = 100000, POLLS_PER_YIELD = 64 };
 
 /* ---- batons: one thread gives, one other takes ---- */
@@ -50,8 +51,8 @@ static void give(baton *b) {
     cbp_mutex_unlock(&b->mutex);
 }
 
-/* Whether the baton came while we were looking out for it */
-static int spin(const baton *b) {
+/* Whether the baton came while we were looking out for it; `yields`: who gives it may need our processor */
+static int spin(const baton *b, int yields) {
     for (int64_t end = 0;;) {
         for (int i = 0; i < POLLS_PER_YIELD; i++) {
             if (cbp_load(&b->state) == GIVEN) return 1;
@@ -60,12 +61,12 @@ static int spin(const baton *b) {
         const int64_t now = cbp_nanoseconds();
         if (!end) end = now + SPIN_NANOSECONDS;
         if (now >= end) return 0;
-        cbp_yield();
+        if (yields) cbp_yield();
     }
 }
 
-static void take(baton *b) {
-    if (!spin(b)) {
+static void take(baton *b, int yields) {
+    if (!spin(b, yields)) {
         cbp_mutex_lock(&b->mutex);
         if (cbp_change(&b->state, NOT_GIVEN, ASLEEP))
             while (cbp_load(&b->state) != GIVEN) cbp_cond_wait(&b->woken, &b->mutex);
@@ -91,6 +92,7 @@ struct cbp_pool {
     cbp_atomic lock;    /* era: free; era + 1: a run is under way, or a change of the workers */
     int started;        /* workers that exist; it and the job belong to who has the lock */
     int processors;     /* that this process may use */
+    cbp_atomic shared;  /* whether threads of a run may share one */
 
     cbp_task *fn; /* the job; NULL: end */
     void *ctx;
@@ -121,7 +123,7 @@ CBP_THREAD_MAIN(worker_main, arg) {
     const cbp_pool *const pool = me->pool;
     (void)cbp_fp_enter();
     for (;;) {
-        take(&me->start);
+        take(&me->start, cbp_load(&pool->shared));
         if (!pool->fn) return 0;
         cbp_store(&me->processor, cbp_processor());
         work(pool, me->number);
@@ -152,8 +154,9 @@ static int start_workers(cbp_pool *pool, int wanted) {
 
 /* Moves every worker that was last on the processor of another thread of this run. */
 static void spread(cbp_pool *pool, int helpers) {
-    const int here = cbp_processor();
-    if (here < 0 || helpers >= pool->processors) return;
+    const int here = cbp_processor(), shared = here < 0 || helpers >= pool->processors;
+    cbp_store(&pool->shared, shared);
+    if (shared) return;
     cbp_places taken;
     cbp_no_places(&taken);
     cbp_add_place(&taken, here);
@@ -198,7 +201,7 @@ void cbp_pool_run(cbp_pool *pool, int parts, cbp_task *fn, void *ctx) {
     spread(pool, helpers);
     for (int w = 0; w < helpers; w++) give(&pool->worker[w].start);
     work(pool, 0);
-    for (int w = 0; w < helpers; w++) take(&pool->worker[w].done);
+    for (int w = 0; w < helpers; w++) take(&pool->worker[w].done, cbp_load(&pool->shared));
     release(pool);
 }
 
