@@ -189,8 +189,8 @@ static int narrow_output(const cbp_net *net) { return net->n_out < 4 * net->k->p
 static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, int up,
                          cbp_opt *opt, double learning_rate) {
     const int narrow = narrow_output(net), l = net->n_layers;
-    const double products = (double)(up + narrow) * HEAD_PRODUCT_FLOPS * net->stage[l].n_in;
     batch_job job = {.net = net, .mem = mem, .f = f, .data = data, .up = up, .down = narrow && l > 1};
+    const double products = (double)(job.up + job.down) * HEAD_PRODUCT_FLOPS * net->stage[l].n_in;
     job.parts = cbp_parts(mem->pool, (double)(f->m * net->n_out) * (products + HEAD_FLOPS));
     cbp_pool_run(mem->pool, job.parts, head_part, &job);
     cbp_sums sums = {0, 0};

@@ -24,7 +24,7 @@ static int digits(cbp_dtype dtype) { return dtype == CBP_FLOAT32 ? FLT_MANT_DIG 
 
 static int between(int low, int high) { return low + (int)(random_bits() % (unsigned)(high - low + 1)); }
 
-/* +-1.xxx * 2^exponent; often a few units above a power of two or below the next, or with the last digits zero or one
+/* A number of this exponent; often a few units above a power of two or below the next, or with last digits zero or one
  */
 static double number(cbp_dtype dtype, int exponent) {
     const int n = digits(dtype) - 1;
