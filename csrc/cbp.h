@@ -233,7 +233,8 @@ cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *o
 
 /* Index of the first element of real[n] that is NaN or infinite, or -1. */
 int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x);
-int64_t cbp_net_first_nonfinite(const cbp_net *net, int64_t n, const void *x); /* the same, of the plan's dtype */
+/* The same for the plan's dtype, with the threads of a pool or, for NULL, without. */
+int64_t cbp_net_first_nonfinite(const cbp_net *net, cbp_pool *pool, int64_t n, const void *x);
 
 /* Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011): out := the 128 random bits of this counter and key. */
 void cbp_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);

@@ -6,12 +6,16 @@
  * the way up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one element.
  */
 #include "net.h"
-#include "pool.h"
 
 #include <string.h>
 
 /* Less work than this is not worth the hand-over to another thread */
-#define FLOPS_A_PART 1.5e6
+#define FLOPS_A_THREAD 1.5e6
+
+/* Parts dealt to a thread, so that others can take some over if its processor is busy with something else; the fewest
+ * rows of one */
+#define PARTS_A_THREAD 2
+#define FEWEST_ROWS 24
 
 /* Weights up to which a single row does better without W turned round */
 #define MOST_UNTURNED (1 << 16)
@@ -25,11 +29,20 @@ typedef struct {
     int64_t row, rows, col, cols;
 } rectangle;
 
-int cbp_parts(cbp_pool *pool, double flops) {
-    const int most = cbp_pool_size(pool);
-    const double wanted = flops / FLOPS_A_PART;
-    const int parts = wanted >= most ? most : wanted < 2 ? 1 : (int)wanted;
-    return parts < CBP_MAX_PARTS ? parts : CBP_MAX_PARTS;
+cbp_cut cbp_cut_for(cbp_pool *pool, double flops) {
+    const int size = cbp_pool_size(pool), most = size < CBP_MAX_PARTS ? size : CBP_MAX_PARTS;
+    const double wanted = flops / FLOPS_A_THREAD;
+    const int threads = wanted >= most ? most : wanted < 2 ? 1 : (int)wanted;
+    return (cbp_cut){threads, threads};
+}
+
+/* The parts of a matrix (m, n): as many for every thread, if possible some. See part_of. */
+cbp_cut cbp_cut_matrix(const cbp_net *net, cbp_cut cut, int64_t m, int64_t n) {
+    const int64_t panels = n / net->k->panel, rows = m / FEWEST_ROWS;
+    const int64_t most = (panels >= cut.threads ? panels : rows) / cut.threads;
+    const int64_t each = cut.threads == 1 || most < 1 ? 1 : most < PARTS_A_THREAD ? most : PARTS_A_THREAD;
+    const int64_t parts = each * cut.threads;
+    return (cbp_cut){cut.threads, (int)(parts < CBP_MAX_PARTS ? parts : cut.threads)};
 }
 
 void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, int64_t *count) {
@@ -72,8 +85,9 @@ typedef struct {
     const cbp_stage *s;
     int64_t m;
     const void *a, *theta;
-    void *z, *d, *room;
-    int parts, head;
+    void *z, *d, *rooms;
+    cbp_cut cut;
+    int head;
     int64_t row, col; /* where the part starts, for the last touch */
 } up_job;
 
@@ -83,11 +97,11 @@ static void up_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t 
     activate(job->net, job->s, at, c, job->d ? element(job->net, job->d, at.row * ldc + at.col) : NULL);
 }
 
-static void up_part(void *ctx, int part) {
+static void up_part(void *ctx, int part, int thread) {
     up_job job = *(const up_job *)ctx;
     const cbp_net *net = job.net;
     const int64_t n_in = job.s->n_in, n_out = job.s->n_out;
-    const rectangle at = part_of(net, job.m, n_out, part, job.parts);
+    const rectangle at = part_of(net, job.m, n_out, part, job.cut.parts);
     const cbp_strided a = {element(net, job.a, at.row * n_in), n_in, 1};
     const cbp_strided w = {element(net, job.theta, n_out + at.col), n_out, 1};
     void *const z = element(net, job.z, at.row * n_out + at.col);
@@ -96,7 +110,7 @@ static void up_part(void *ctx, int part) {
     job.row = at.row;
     job.col = at.col;
     net->k->product(at.rows, at.cols, n_in, a, w, element(net, job.theta, at.col), z, n_out, 0,
-                    cbp_room(job.room, part), by_block ? up_touch : NULL, &job);
+                    cbp_room(job.rooms, thread), by_block ? up_touch : NULL, &job);
     if (!by_block && !later) activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
 }
 
@@ -107,10 +121,11 @@ static void activate_head(const cbp_net *net, const cbp_stage *s, rectangle at, 
 }
 
 /* A share of whole rows, after the product */
-static void rows_part(void *ctx, int part) {
+static void rows_part(void *ctx, int part, int thread) {
     const up_job *job = ctx;
     rectangle at = {0, 0, 0, job->s->n_out};
-    cbp_share(job->m, 1, part, job->parts, &at.row, &at.rows);
+    (void)thread;
+    cbp_share(job->m, 1, part, job->cut.parts, &at.row, &at.rows);
     const int64_t start = at.row * at.cols;
     (job->head ? activate_head : activate)(job->net, job->s, at, element(job->net, job->z, start),
                                            job->d ? element(job->net, job->d, start) : NULL);
@@ -125,15 +140,15 @@ static void single_up(const up_job *job) {
 }
 
 void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
-            void *room, int head, cbp_pool *pool) {
-    up_job job = {net, s, m, a, theta, z, d, room, 1, head, 0, 0};
+            void *rooms, int head, cbp_pool *pool) {
+    up_job job = {net, s, m, a, theta, z, d, rooms, {1, 1}, head, 0, 0};
     if (m == 1 && net->single_rows) {
         single_up(&job);
         return;
     }
-    job.parts = cbp_parts(pool, 2.0 * (double)m * s->n_in * s->n_out);
-    cbp_pool_run(pool, job.parts, up_part, &job);
-    if (s->row_wise || head) cbp_pool_run(pool, job.parts, rows_part, &job);
+    job.cut = cbp_cut_matrix(net, cbp_cut_for(pool, 2.0 * (double)m * s->n_in * s->n_out), m, s->n_out);
+    cbp_pool_run(pool, job.cut, up_part, &job);
+    if (s->row_wise || head) cbp_pool_run(pool, job.cut, rows_part, &job);
 }
 
 /* ---- nt: an error down ---- */
@@ -143,8 +158,8 @@ typedef struct {
     const cbp_stage *s;
     int64_t m;
     const void *delta, *theta;
-    void *e, *d, *room;
-    int parts;
+    void *e, *d, *rooms;
+    cbp_cut cut;
     int64_t row, col;
 } down_job;
 
@@ -156,30 +171,30 @@ static void down_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_
     job->net->k->multiply(rows, cols, c, ldc, d, n_in);
 }
 
-static void down_part(void *ctx, int part) {
+static void down_part(void *ctx, int part, int thread) {
     down_job job = *(const down_job *)ctx;
     const cbp_net *net = job.net;
     const int64_t n_in = job.s->n_in, n_out = job.s->n_out;
-    const rectangle at = part_of(net, job.m, n_in, part, job.parts);
+    const rectangle at = part_of(net, job.m, n_in, part, job.cut.parts);
     const cbp_strided delta = {element(net, job.delta, at.row * n_out), n_out, 1};
     const cbp_strided turned = {element(net, job.theta, n_out + at.col * n_out), 1, n_out};
     const int passing = n_out <= CBP_K_BLOCK;
     void *const e = element(net, passing ? job.d : job.e, at.row * n_in + at.col);
     job.row = at.row;
     job.col = at.col;
-    net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.room, part),
+    net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.rooms, thread),
                     down_touch, &job);
 }
 
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
-              void *room, cbp_pool *pool) {
+              void *rooms, cbp_pool *pool) {
     if (m == 1 && net->single_rows && (int64_t)s->n_in * s->n_out <= MOST_UNTURNED) {
         net->k->row_down(s->n_in, s->n_out, delta, theta, e, d);
         return;
     }
-    down_job job = {net, s, m, delta, theta, e, d, room, 1, 0, 0};
-    job.parts = cbp_parts(pool, 2.0 * (double)m * s->n_in * s->n_out);
-    cbp_pool_run(pool, job.parts, down_part, &job);
+    down_job job = {net, s, m, delta, theta, e, d, rooms, {1, 1}, 0, 0};
+    job.cut = cbp_cut_matrix(net, cbp_cut_for(pool, 2.0 * (double)m * s->n_in * s->n_out), m, s->n_in);
+    cbp_pool_run(pool, job.cut, down_part, &job);
 }
 
 /* ---- tn: the gradient, and what becomes of it ---- */
@@ -231,5 +246,5 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts) {
     const int by_rows = at.cols == tn->s->n_out;
     if (part == 0 || !by_rows) tn_product(tn, (rectangle){0, 1, at.col, at.cols}, unit, NULL);
     at.row++;
-    tn_product(tn, at, a, cbp_room(tn->room, part));
+    tn_product(tn, at, a, tn->room);
 }

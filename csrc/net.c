@@ -4,12 +4,11 @@
  * batch. Two arrays per layer: A holds z, then a = g(z); D holds g'(z) on the way up and becomes delta on the way down.
  */
 #include "net.h"
-#include "pool.h"
 #include "prim.h"
 
 #include <math.h>
 
-/* What the output layer is worth, for cbp_parts: activation and cost of one output; narrow products are slow */
+/* What the output layer is worth, for cbp_cut_for: activation and cost of one output; narrow products are slow */
 #define HEAD_FLOPS 400
 #define HEAD_PRODUCT_FLOPS 10
 
@@ -28,29 +27,52 @@ static void layer_up(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f,
 }
 
 static void forward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x, int layers) {
-    for (int l = 1; l <= layers; l++) layer_up(net, mem, f, x, l, 0, f->m, f->room, mem->pool);
+    for (int l = 1; l <= layers; l++) layer_up(net, mem, f, x, l, 0, f->m, f->rooms, mem->pool);
 }
 
-/* One block of at most CBP_BLOCK_ROWS rows; the last layer writes to out */
-static void predict_block(const cbp_net *net, const cbp_mem *mem, int64_t m, const void *x, void *out) {
-    char *buffer[2] = {mem->work, (char *)mem->work + cbp_predict_buffer(net, m)};
-    void *const room = cbp_needs_room(net, m) ? buffer[1] + cbp_predict_buffer(net, m) : NULL;
-    const void *a = x;
+typedef struct {
+    const cbp_net *net;
+    const cbp_mem *mem;
+    int64_t n;
+    const void *x;
+    void *out;
+    cbp_cut cut;
+    cbp_pool *pool; /* for each block */
+} predict_job;
+
+/* At most CBP_BLOCK_ROWS rows from row `first`, at one of the workspace's desks; the last layer writes to out */
+static void predict_block(const predict_job *job, int64_t first, int desk) {
+    const cbp_net *net = job->net;
+    const int64_t m = cbp_block_rows(job->n - first);
+    const cbp_desk at = cbp_desk_at(net, job->n, desk, job->mem->work);
+    const void *a = cbp_at(job->x, first * net->n_in, net->real);
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
-        void *const z = l == net->n_layers ? out : buffer[l % 2];
-        cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, NULL, room, 0, mem->pool);
+        void *const z =
+            l < net->n_layers ? at.buffer[l % 2] : (char *)job->out + (size_t)(first * net->n_out) * net->real;
+        cbp_up(net, s, m, a, cbp_at(job->mem->theta, s->theta, net->real), z, NULL, at.rooms, 0, job->pool);
         a = z;
     }
 }
 
+/* A share of the blocks */
+static void predict_part(void *ctx, int part, int thread) {
+    const predict_job *job = ctx;
+    int64_t first, rows;
+    cbp_share(job->n, CBP_BLOCK_ROWS, part, job->cut.parts, &first, &rows);
+    for (int64_t r = first; r < first + rows; r += CBP_BLOCK_ROWS) predict_block(job, r, thread);
+}
+
+/* Threads share the rows where there are blocks for all of them, else the work on each block */
 cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, void *out) {
     if (!net || !mem || !mem->theta || !mem->work || (n > 0 && (!x || !out))) return CBP_NULL_ARGUMENT;
     if (n < 0) return CBP_BAD_COUNT;
     const cbp_fpmode mode = cbp_fp_enter();
-    for (int64_t r = 0; r < n; r += CBP_BLOCK_ROWS)
-        predict_block(net, mem, cbp_block_rows(n - r), cbp_at(x, r * net->n_in, net->real),
-                      (char *)out + (size_t)r * (size_t)net->n_out * net->real);
+    const int64_t blocks = (n + CBP_BLOCK_ROWS - 1) / CBP_BLOCK_ROWS;
+    predict_job job = {net, mem, n, x, out, cbp_cut_for(mem->pool, 2.0 * (double)n * (double)net->n_params), NULL};
+    job.cut.parts = (int)(blocks < CBP_MOST_PARTS ? blocks : CBP_MOST_PARTS);
+    if (job.cut.threads > cbp_desks(n)) job.cut.threads = 1, job.pool = mem->pool;
+    cbp_pool_run(job.pool ? NULL : mem->pool, job.cut, predict_part, &job);
     cbp_fp_leave(mode);
     return CBP_OK;
 }
@@ -130,41 +152,49 @@ typedef struct {
     const cbp_data *data;
     const cbp_use *use;
     int first, last; /* layers */
-    int up, down, parts;
+    int up, down;
+    cbp_cut cut;
 } batch_job;
 
 /* A share of the rows at the output: its activations if they are wanted, costs, deltas, the deltas below if wanted */
-static void head_part(void *ctx, int part) {
+static void head_part(void *ctx, int part, int thread) {
     const batch_job *job = ctx;
     const int l = job->net->n_layers;
-    void *const room = cbp_room(job->f->room, part);
+    void *const room = cbp_room(job->f->rooms, thread);
     int64_t first, m;
-    cbp_share(job->f->m, 1, part, job->parts, &first, &m);
+    cbp_share(job->f->m, 1, part, job->cut.parts, &first, &m);
     if (job->up) layer_up(job->net, job->mem, job->f, job->data->x, l, first, m, room, NULL);
     cost(job->net, job->f, job->data, first, m);
     if (job->down) layer_down(job->net, job->mem, job->f, l, first, m, room, NULL);
 }
 
 /* A share of the gradients of the layers last .. first, and of their updates (equation 3) */
-static void gradient_part(void *ctx, int part) {
+static void gradient_part(void *ctx, int part, int thread) {
     const batch_job *job = ctx;
     const cbp_net *net = job->net;
     for (int l = job->last; l >= job->first; l--) {
         const void *delta = job->data->weight ? job->f->scratch : cbp_frame_d(net, job->f, l);
         const void *below = l > 1 ? cbp_frame_a(net, job->f, l - 1) : job->data->x;
-        const cbp_tn_job tn = {net, job->mem, &net->stage[l], job->use, job->f->m, below, delta, job->f->room};
-        cbp_tn_part(&tn, part, job->parts);
+        const cbp_tn_job tn = {net,       job->mem, &net->stage[l], job->use,
+                               job->f->m, below,    delta,          cbp_room(job->f->rooms, thread)};
+        cbp_tn_part(&tn, part, job->cut.parts);
     }
 }
 
 static void run_gradient(batch_job *job, int first, int last) {
     const cbp_net *net = job->net;
-    double weights = 0;
-    for (int l = first; l <= last; l++) weights += (double)net->stage[l].n_in * net->stage[l].n_out;
+    double weights = 0, most = 0;
+    const cbp_stage *largest = NULL;
+    for (int l = first; l <= last; l++) {
+        const double here = (double)net->stage[l].n_in * net->stage[l].n_out;
+        weights += here;
+        if (here > most) most = here, largest = &net->stage[l];
+    }
     job->first = first;
     job->last = last;
-    job->parts = cbp_parts(job->mem->pool, 2.0 * (double)job->f->m * weights);
-    cbp_pool_run(job->mem->pool, job->parts, gradient_part, job);
+    job->cut = cbp_cut_for(job->mem->pool, 2.0 * (double)job->f->m * weights);
+    job->cut = cbp_cut_matrix(net, job->cut, largest->n_in, largest->n_out);
+    cbp_pool_run(job->mem->pool, job->cut, gradient_part, job);
 }
 
 /* sum_r s_r a_r delta_r of every layer; with weights one layer at a time, since they share one place for s_r delta_r */
@@ -191,8 +221,8 @@ static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame
     const int narrow = narrow_output(net), l = net->n_layers;
     batch_job job = {.net = net, .mem = mem, .f = f, .data = data, .up = up, .down = narrow && l > 1};
     const double products = (double)(job.up + job.down) * HEAD_PRODUCT_FLOPS * net->stage[l].n_in;
-    job.parts = cbp_parts(mem->pool, (double)(f->m * net->n_out) * (products + HEAD_FLOPS));
-    cbp_pool_run(mem->pool, job.parts, head_part, &job);
+    job.cut = cbp_cut_for(mem->pool, (double)(f->m * net->n_out) * (products + HEAD_FLOPS));
+    cbp_pool_run(mem->pool, job.cut, head_part, &job);
     cbp_sums sums = {0, 0};
     net->k->weighted_sum(f->m, data->weight, f->c, &sums.cost, &sums.weight);
     if (opt && !isfinite(sums.cost)) return sums;
@@ -200,7 +230,7 @@ static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame
     const double factor = net->reduction == CBP_SUM ? 1 : sums.weight > 0 ? 1 / sums.weight : 0;
     const cbp_use use = {opt, learning_rate, factor};
     job.use = &use;
-    for (int k = narrow ? l - 1 : l; k >= 2; k--) layer_down(net, mem, f, k, 0, f->m, f->room, mem->pool);
+    for (int k = narrow ? l - 1 : l; k >= 2; k--) layer_down(net, mem, f, k, 0, f->m, f->rooms, mem->pool);
     gradients(&job);
     return sums;
 }

@@ -3,6 +3,7 @@
 #define CBP_NET_H
 
 #include "kern.h"
+#include "pool.h"
 
 typedef struct {
     int n_in, n_out;
@@ -34,7 +35,7 @@ typedef struct {
     char *a, *d;     /* A^l and D^l, found with cbp_frame_a and _d */
     void *y;         /* (m, n_L) targets gathered or made from labels */
     void *scratch;   /* (m, widest) */
-    void *room;      /* CBP_MAX_PARTS times CBP_ROOM bytes, or NULL where no layer is wide enough to need it */
+    void *rooms;     /* CBP_MAX_PARTS times CBP_ROOM bytes, or NULL where no layer is wide enough to need it */
     double *c;       /* [m] cost per row */
     void *x, *s;     /* EPOCH: gathered rows and weights */
     int64_t *labels; /* EPOCH: gathered labels */
@@ -43,15 +44,25 @@ typedef struct {
 
 enum {
     CBP_BLOCK_ROWS = 256, /* rows at a time in predict and evaluate */
-    CBP_MAX_PARTS = 32    /* of one product, and rooms in a workspace */
+    CBP_MAX_PARTS = 32    /* of one product, and so threads, and rooms in a workspace */
 };
 static inline int64_t cbp_block_rows(int64_t n) { return n < CBP_BLOCK_ROWS ? n : CBP_BLOCK_ROWS; }
 
-/* plan.c: bytes of one of predict's two buffers, which take turns as input and output of a layer (the rooms come after
- * them); the layout for m rows; A^l and D^l in it, l = 1..L */
-size_t cbp_predict_buffer(const cbp_net *net, int64_t rows);
+/* Where one thread works in a PREDICT workspace: two buffers take turns as input and output of a layer; its room, or
+ * all threads' where there is one desk only */
+typedef struct {
+    char *buffer[2];
+    void *rooms;
+} cbp_desk;
+
+/* plan.c: desks for n rows: 1, or as many threads as can share the blocks of rows fairly; one of them; the layout for m
+ * rows; A^l and D^l in it, l = 1..L */
+int cbp_desks(int64_t n);
+cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work);
 int cbp_needs_room(const cbp_net *net, int64_t m); /* whether products of m rows copy their operands (kern/gemm.inc) */
-static inline void *cbp_room(void *rooms, int part) { return rooms ? (char *)rooms + (size_t)part * CBP_ROOM : NULL; }
+static inline void *cbp_room(void *rooms, int thread) {
+    return rooms ? (char *)rooms + (size_t)thread * CBP_ROOM : NULL;
+}
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work);
 void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l);
@@ -74,18 +85,20 @@ static inline const void *cbp_at(const void *base, int64_t elements, size_t real
 
 /* ---- gemm.c ---- */
 
-/* Parts that so much work is worth; things `first` .. first + count that part `part` gets of n, in whole grains */
-int cbp_parts(cbp_pool *pool, double flops);
+/* Threads that so much work is worth, with a part for each; the same, with a matrix (m, n) cut into parts of its own;
+ * things `first` .. first + count that part `part` gets of n, in whole grains */
+cbp_cut cbp_cut_for(cbp_pool *pool, double flops);
+cbp_cut cbp_cut_matrix(const cbp_net *net, cbp_cut cut, int64_t m, int64_t n);
 void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, int64_t *count);
 
 /* A layer up: z (m, n_l) := g(bias + a W); d, if not NULL, := g'(z), or log a for a row-wise activation; at the head,
  * where the loss starts from z, d := z, or log a. */
 void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
-            void *room, int head, cbp_pool *pool);
+            void *rooms, int head, cbp_pool *pool);
 
 /* An error down: d (m, n_{l-1}), which holds g'(z), becomes (delta W^T) * g'(z). e: room for (m, n_{l-1}) */
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
-              void *room, cbp_pool *pool);
+              void *rooms, cbp_pool *pool);
 
 /* What becomes of a gradient, which is the sum over the samples times `factor`: it is kept in mem->grad, or, with an
  * optimiser, used for an update at once (mem->grad then holds nothing of use) */

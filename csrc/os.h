@@ -167,7 +167,8 @@ static inline int cbp_has_place(const cbp_places *set, int processor) { return C
 /* Forbids `thread` the processors `taken`, as far as it may use them; `off`: those it was forbidden before, and now */
 static inline void cbp_keep_off(cbp_thread thread, const cbp_places *taken, cbp_places *off) {
     cpu_set_t may;
-    if (pthread_getaffinity_np(thread, sizeof may, &may)) return;
+    CPU_AND(&may, off, taken);
+    if (CPU_EQUAL(&may, taken) || pthread_getaffinity_np(thread, sizeof may, &may)) return;
     CPU_OR(&may, &may, off);
     CPU_AND(off, &may, taken);
     CPU_XOR(&may, &may, off);

@@ -182,7 +182,7 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
     f.y = take(&f, work, rows * (size_t)net->n_out * real);
     f.scratch = take(&f, work, rows * (size_t)net->widest * real);
     f.c = take(&f, work, rows * sizeof(double));
-    if (cbp_needs_room(net, m)) f.room = take(&f, work, rooms_bytes(net, m));
+    if (cbp_needs_room(net, m)) f.rooms = take(&f, work, rooms_bytes(net, m));
     if (mode == CBP_EPOCH) {
         f.x = take(&f, work, rows * (size_t)net->n_in * real);
         f.s = take(&f, work, rows * real);
@@ -194,8 +194,21 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
 void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l) { return f->a + layer_offset(net, f->m, l); }
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l) { return f->d + layer_offset(net, f->m, l); }
 
-size_t cbp_predict_buffer(const cbp_net *net, int64_t rows) {
-    return aligned((size_t)rows * (size_t)net->widest * net->real);
+/* A thread gets at least four blocks, so that none waits long for another's last */
+int cbp_desks(int64_t n) {
+    const int64_t desks = n / (4 * CBP_BLOCK_ROWS);
+    return desks < 1 ? 1 : desks < CBP_MAX_PARTS ? (int)desks : CBP_MAX_PARTS;
+}
+
+static size_t predict_buffer(const cbp_net *net, int64_t n) {
+    return aligned((size_t)cbp_block_rows(n) * (size_t)net->widest * net->real);
+}
+
+cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work) {
+    const size_t bytes = predict_buffer(net, n);
+    char *const buffers = work, *const rooms = buffers + 2 * bytes * (size_t)cbp_desks(n),
+                *const mine = buffers + 2 * bytes * (size_t)desk;
+    return (cbp_desk){{mine, mine + bytes}, cbp_needs_room(net, cbp_block_rows(n)) ? cbp_room(rooms, desk) : NULL};
 }
 
 size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
@@ -203,9 +216,10 @@ size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
     const int64_t rows = mode == CBP_PREDICT || mode == CBP_EVALUATE ? cbp_block_rows(batch) : batch;
     const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + net->n_in + 4.0;
     const double rooms = (double)rooms_bytes(net, rows) + 128.0 * net->n_layers + 1024.0;
-    const double bound = 8.0 * (double)rows * per_row + rooms;
+    const int desks = mode == CBP_PREDICT ? cbp_desks(batch) : 1;
+    const double bound = 8.0 * (double)rows * per_row * desks + rooms;
     if (bound > (double)(SIZE_MAX / 2)) return 0;
-    if (mode == CBP_PREDICT) return 2 * cbp_predict_buffer(net, rows) + rooms_bytes(net, rows);
+    if (mode == CBP_PREDICT) return 2 * predict_buffer(net, rows) * (size_t)desks + rooms_bytes(net, rows);
     return cbp_frame_at(net, rows, mode, NULL).bytes + (mode == CBP_EPOCH ? net->online_bytes : 0);
 }
 

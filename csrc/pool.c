@@ -2,8 +2,9 @@
  *
  * Called by gemm.c, net.c and train.c through cbp_pool_run; calls os.h. The caller of a run is thread 0, worker w of
  * the table is thread w + 1. Work is handed over by a baton per worker and direction: who waits for one spins for a
- * while and then sleeps. Parts are dealt out beforehand, so nothing is shared but the job, and the same thread gets
- * the same part every time.
+ * while and then sleeps. Parts are dealt out beforehand, so that a thread meets the same parts every time; who has done
+ * its own takes over what others have not begun, from the end. A worker that has not begun at all when everything is
+ * done (its processor is busy with something else) loses its baton again, and nobody waits for it.
  *
  * Fork: a child has the memory of its parent but none of its threads, and a run may be under way in one of those. So
  * the pool's lock carries the era, the number of forks that lie behind this process. A lock taken in an earlier era
@@ -28,6 +29,7 @@ enum { NOT_GIVEN, GIVEN, ASLEEP };
 
 typedef struct {
     cbp_atomic state;
+    int slept;       /* the taker, when the baton was given last; known to the giver alone */
     cbp_mutex mutex; /* used when the taker sleeps only */
     cbp_cond woken;
     char apart[128]; /* batons lie on cache lines of their own */
@@ -35,6 +37,7 @@ typedef struct {
 
 static void baton_init(baton *b) {
     cbp_store(&b->state, NOT_GIVEN);
+    b->slept = 0;
     cbp_mutex_init(&b->mutex);
     cbp_cond_init(&b->woken);
 }
@@ -45,17 +48,21 @@ static void baton_free(baton *b) {
 }
 
 static void give(baton *b) {
-    if (cbp_swap(&b->state, GIVEN) != ASLEEP) return;
+    b->slept = cbp_swap(&b->state, GIVEN) == ASLEEP;
+    if (!b->slept) return;
     cbp_mutex_lock(&b->mutex); /* the taker is in cbp_cond_wait, or woken */
     cbp_cond_signal(&b->woken);
     cbp_mutex_unlock(&b->mutex);
 }
 
-/* Whether the baton came while we were looking out for it; `yields`: who gives it may need our processor */
-static int spin(const baton *b, int yields) {
+/* Whether the baton could be had back: its taker has not taken it, and will not */
+static int take_back(baton *b) { return cbp_change(&b->state, GIVEN, b->slept ? ASLEEP : NOT_GIVEN); }
+
+/* Takes the baton if it comes while we are looking out for it; `yields`: who gives it may need our processor */
+static int spin(baton *b, int yields) {
     for (int64_t end = 0;;) {
         for (int i = 0; i < POLLS_PER_YIELD; i++) {
-            if (cbp_load(&b->state) == GIVEN) return 1;
+            if (cbp_load(&b->state) == GIVEN && cbp_change(&b->state, GIVEN, NOT_GIVEN)) return 1;
             cbp_pause();
         }
         const int64_t now = cbp_nanoseconds();
@@ -66,23 +73,38 @@ static int spin(const baton *b, int yields) {
 }
 
 static void take(baton *b, int yields) {
-    if (!spin(b, yields)) {
-        cbp_mutex_lock(&b->mutex);
-        if (cbp_change(&b->state, NOT_GIVEN, ASLEEP))
-            while (cbp_load(&b->state) != GIVEN) cbp_cond_wait(&b->woken, &b->mutex);
-        cbp_mutex_unlock(&b->mutex);
+    if (spin(b, yields)) return;
+    cbp_mutex_lock(&b->mutex);
+    while (!cbp_change(&b->state, GIVEN, NOT_GIVEN))
+        if (cbp_change(&b->state, NOT_GIVEN, ASLEEP) || cbp_load(&b->state) == ASLEEP)
+            cbp_cond_wait(&b->woken, &b->mutex);
+    cbp_mutex_unlock(&b->mutex);
+}
+
+/* ---- stocks: the parts that a thread has before it, and others behind it ---- */
+
+typedef cbp_atomic stock; /* first | end << 16 of those that nobody has begun */
+
+static void stock_fill(stock *s, int first, int end) { cbp_store(s, first | (end << 16)); }
+
+/* The first part for its owner, the last for anybody else; -1: none left */
+static int next_part(stock *s, int own) {
+    for (;;) {
+        const int found = cbp_load(s), first = found & 0xFFFF, end = found >> 16;
+        if (first == end) return -1;
+        if (cbp_change(s, found, own ? found + 1 : found - (1 << 16))) return own ? first : end - 1;
     }
-    cbp_store(&b->state, NOT_GIVEN);
 }
 
 /* ---- the pool ---- */
 
 typedef struct {
+    stock stock;
     baton start, done;
     cbp_thread thread;
     cbp_pool *pool;
     int number;           /* of its thread, 1 .. */
-    cbp_atomic processor; /* that it was on last, or -1 */
+    cbp_atomic processor; /* that it was on last, or -1: unknown, perhaps that of another thread of the run */
     cbp_places off;       /* where it may not go */
 } worker;
 
@@ -96,7 +118,8 @@ struct cbp_pool {
 
     cbp_task *fn; /* the job; NULL: end */
     void *ctx;
-    int parts, stride;
+    int team;    /* threads of this run */
+    stock stock; /* of the caller */
 
     worker worker[CBP_MAX_THREADS - 1]; /* memory that no worker uses is never touched */
 };
@@ -113,14 +136,19 @@ static int claim(cbp_pool *pool) {
     return 1;
 }
 
-/* Parts of the job for one thread */
-static void work(const cbp_pool *pool, int thread) {
-    for (int part = thread; part < pool->parts; part += pool->stride) pool->fn(pool->ctx, part);
+static stock *stock_of(cbp_pool *pool, int thread) { return thread ? &pool->worker[thread - 1].stock : &pool->stock; }
+
+/* One thread's share of the job: its own parts, then what is left of the next threads' */
+static void work(cbp_pool *pool, int thread) {
+    for (int i = 0; i < pool->team; i++) {
+        const int owner = (thread + i) % pool->team;
+        for (int part; (part = next_part(stock_of(pool, owner), i == 0)) >= 0;) pool->fn(pool->ctx, part, thread);
+    }
 }
 
 CBP_THREAD_MAIN(worker_main, arg) {
     worker *const me = arg;
-    const cbp_pool *const pool = me->pool;
+    cbp_pool *const pool = me->pool;
     (void)cbp_fp_enter();
     for (;;) {
         take(&me->start, cbp_load(&pool->shared));
@@ -187,21 +215,27 @@ static void release(cbp_pool *pool) {
     cbp_store(&pool->lock, cbp_load(&era));
 }
 
-void cbp_pool_run(cbp_pool *pool, int parts, cbp_task *fn, void *ctx) {
-    const int size = pool ? cbp_load(&pool->size) : 1, threads = parts < size ? parts : size;
-    if (threads < 2 || !claim(pool)) {
-        for (int part = 0; part < parts; part++) fn(ctx, part);
+void cbp_pool_run(cbp_pool *pool, cbp_cut cut, cbp_task *fn, void *ctx) {
+    const int size = pool ? cbp_load(&pool->size) : 1, most = cut.threads < size ? cut.threads : size;
+    if (most < 2 || cut.parts < 2 || !claim(pool)) {
+        for (int part = 0; part < cut.parts; part++) fn(ctx, part, 0);
         return;
     }
-    const int helpers = start_workers(pool, threads - 1);
+    const int helpers = start_workers(pool, most - 1);
     pool->fn = fn;
     pool->ctx = ctx;
-    pool->parts = parts;
-    pool->stride = helpers + 1;
+    pool->team = helpers + 1;
     spread(pool, helpers);
+    for (int t = 0; t <= helpers; t++)
+        stock_fill(stock_of(pool, t), cut.parts * t / pool->team, cut.parts * (t + 1) / pool->team);
     for (int w = 0; w < helpers; w++) give(&pool->worker[w].start);
     work(pool, 0);
-    for (int w = 0; w < helpers; w++) take(&pool->worker[w].done, cbp_load(&pool->shared));
+    for (worker *w = pool->worker; w < pool->worker + helpers; w++) {
+        if (take_back(&w->start))
+            cbp_store(&w->processor, -1);
+        else
+            take(&w->done, cbp_load(&pool->shared));
+    }
     release(pool);
 }
 

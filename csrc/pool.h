@@ -4,13 +4,21 @@
 
 #include "cbp.h"
 
-/* Part `part` of a job; parts write apart from each other. */
-typedef void cbp_task(void *ctx, int part);
+/* Part `part` of a job, done by thread `thread` of the run; parts write apart from each other. */
+typedef void cbp_task(void *ctx, int part, int thread);
 
-/* fn(ctx, p) for p = 0 .. parts - 1; returns when all are done. Part p runs on thread p % threads, the caller being
- * thread 0, so that a part finds its data in the cache of the same core again. The caller alone does all of it, in
- * order, when pool is NULL, parts is 1, or the pool is at work already, for another caller or for this one. */
-void cbp_pool_run(cbp_pool *pool, int parts, cbp_task *fn, void *ctx);
+/* How work is shared: at most so many threads, each of which is dealt parts / threads parts */
+typedef struct {
+    int threads, parts; /* parts <= CBP_MOST_PARTS */
+} cbp_cut;
+
+enum { CBP_MOST_PARTS = 4096 };
+
+/* fn(ctx, p, t) for p = 0 .. parts - 1; returns when all are done. Thread t, the caller being thread 0, is dealt the
+ * t-th share of consecutive parts, so that it finds their data in the cache of its processor again, and takes over
+ * parts of others when it is done with them. The caller alone does all of it, in order, when pool is NULL, threads is
+ * 1, or the pool is at work already, for another caller or for this one. */
+void cbp_pool_run(cbp_pool *pool, cbp_cut cut, cbp_task *fn, void *ctx);
 
 /* Threads that a run would have now: 1 for NULL or a pool at work */
 int cbp_pool_size(const cbp_pool *pool);

@@ -3,29 +3,30 @@
  * Called by the front ends; calls net.c for the gradient and the kernel table for the optimiser's loop.
  */
 #include "net.h"
-#include "pool.h"
 #include "prim.h"
 
 #include <math.h>
 #include <string.h>
 
-/* What these are worth, for cbp_parts: the update of one parameter, the copy of one number */
+/* What these are worth, for cbp_cut_for: the update of one parameter, the copy of one number, the look at one */
 #define UPDATE_FLOPS 32
 #define GATHER_FLOPS 16
+#define SCAN_FLOPS 8
 
 typedef struct {
     const cbp_net *net;
     const cbp_mem *mem;
     const cbp_opt *opt;
     double learning_rate;
-    int parts;
+    cbp_cut cut;
 } update_job;
 
-static void update_part(void *ctx, int part) {
+static void update_part(void *ctx, int part, int thread) {
     const update_job *job = ctx;
+    (void)thread;
     const cbp_net *net = job->net;
     int64_t i, n;
-    cbp_share(net->n_params, CBP_ALIGN, part, job->parts, &i, &n);
+    cbp_share(net->n_params, CBP_ALIGN, part, job->cut.parts, &i, &n);
     char *const slots = job->mem->slots ? (char *)job->mem->slots + (size_t)i * net->real : NULL;
     net->k->opt[job->opt->kind](1, n, n, job->opt->arg, job->learning_rate, job->opt->t,
                                 (char *)job->mem->theta + (size_t)i * net->real, 1,
@@ -34,8 +35,8 @@ static void update_part(void *ctx, int part) {
 
 static void update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate) {
     opt->t++;
-    update_job job = {net, mem, opt, learning_rate, cbp_parts(mem->pool, UPDATE_FLOPS * (double)net->n_params)};
-    cbp_pool_run(mem->pool, job.parts, update_part, &job);
+    update_job job = {net, mem, opt, learning_rate, cbp_cut_for(mem->pool, UPDATE_FLOPS * (double)net->n_params)};
+    cbp_pool_run(mem->pool, job.cut, update_part, &job);
 }
 
 static cbp_status check_update(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt) {
@@ -73,15 +74,16 @@ typedef struct {
     const cbp_frame *f;
     const cbp_data *data;
     const int64_t *order;
-    int parts;
+    cbp_cut cut;
 } gather_job;
 
-static void gather_part(void *ctx, int part) {
+static void gather_part(void *ctx, int part, int thread) {
     const gather_job *job = ctx;
+    (void)thread;
     const cbp_data *data = job->data;
     const size_t real = job->net->real, in = (size_t)job->net->n_in * real, out = (size_t)job->net->n_out * real;
     int64_t i, m;
-    cbp_share(job->f->m, 1, part, job->parts, &i, &m);
+    cbp_share(job->f->m, 1, part, job->cut.parts, &i, &m);
     gather(i, m, job->order, in, data->x, job->f->x);
     if (data->labels)
         gather(i, m, job->order, sizeof(int64_t), data->labels, job->f->labels);
@@ -94,9 +96,9 @@ static void gather_part(void *ctx, int part) {
 static cbp_data take_batch(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data,
                            const int64_t *order, int64_t start) {
     if (!order) return cbp_rows(net, data, start, f->m);
-    gather_job job = {net, f, data, order + start, 1};
-    job.parts = cbp_parts(mem->pool, GATHER_FLOPS * (double)f->m * (net->n_in + net->n_out));
-    cbp_pool_run(mem->pool, job.parts, gather_part, &job);
+    gather_job job = {net, f, data, order + start, {1, 1}};
+    job.cut = cbp_cut_for(mem->pool, GATHER_FLOPS * (double)f->m * (net->n_in + net->n_out));
+    cbp_pool_run(mem->pool, job.cut, gather_part, &job);
     return (cbp_data){
         .n = f->m,
         .x = f->x,
@@ -104,6 +106,37 @@ static cbp_data take_batch(const cbp_net *net, const cbp_mem *mem, const cbp_fra
         .labels = data->labels ? f->labels : NULL,
         .weight = data->weight ? f->s : NULL,
     };
+}
+
+/* ---- numbers that are not finite ---- */
+
+typedef struct {
+    const cbp_net *net;
+    int64_t n;
+    const void *x;
+    cbp_cut cut;
+    int64_t found[CBP_MAX_PARTS];
+} scan_job;
+
+static void scan_part(void *ctx, int part, int thread) {
+    scan_job *job = ctx;
+    int64_t first, n;
+    (void)thread;
+    cbp_share(job->n, CBP_ALIGN, part, job->cut.parts, &first, &n);
+    const int64_t at = job->net->k->first_nonfinite(n, cbp_at(job->x, first, job->net->real));
+    job->found[part] = at < 0 ? at : first + at;
+}
+
+int64_t cbp_net_first_nonfinite(const cbp_net *net, cbp_pool *pool, int64_t n, const void *x) {
+    scan_job job = {.net = net, .n = n, .x = x, .cut = cbp_cut_for(pool, SCAN_FLOPS * (double)n)};
+    cbp_pool_run(pool, job.cut, scan_part, &job);
+    for (int part = 0; part < job.cut.parts; part++)
+        if (job.found[part] >= 0) return job.found[part];
+    return -1;
+}
+
+int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x) {
+    return cbp_kern_for(NULL, dtype)->first_nonfinite(n, x);
 }
 
 /* First layer of the batch's forward pass with a NaN or an infinity; the last one if only the cost has */
@@ -114,8 +147,8 @@ static int nonfinite_layer(const cbp_net *net, const cbp_frame *f) {
 }
 
 /* After the last update: the layer of the first parameter that is not finite, or 0 */
-static int nonfinite_parameter(const cbp_net *net, const void *theta) {
-    const int64_t i = net->k->first_nonfinite(net->n_params, theta);
+static int nonfinite_parameter(const cbp_net *net, const cbp_mem *mem) {
+    const int64_t i = cbp_net_first_nonfinite(net, mem->pool, net->n_params, mem->theta);
     int l = 0;
     while (i >= 0 && l < net->n_layers && net->stage[l + 1].theta <= i) l++;
     return l;
@@ -150,7 +183,7 @@ static cbp_status run_batches(const cbp_net *net, const cbp_mem *mem, cbp_opt *o
         total.weight += sums.weight;
     }
     report->loss = cbp_objective(net, total);
-    report->layer = nonfinite_parameter(net, mem->theta);
+    report->layer = nonfinite_parameter(net, mem);
     return report->layer ? CBP_DIVERGED : CBP_OK;
 }
 
@@ -166,10 +199,3 @@ cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const
     cbp_fp_leave(mode);
     return status;
 }
-
-int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x) {
-    const cbp_kern *k = cbp_kern_for(NULL, dtype);
-    return k->first_nonfinite(n, x);
-}
-
-int64_t cbp_net_first_nonfinite(const cbp_net *net, int64_t n, const void *x) { return net->k->first_nonfinite(n, x); }

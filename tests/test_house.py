@@ -32,7 +32,7 @@ INCLUDES = {
     "os.h": [],
     "pool.h": ["cbp.h"],
     "kern.h": ["cbp.h"],
-    "net.h": ["kern.h"],
+    "net.h": ["kern.h", "pool.h"],
     "tables.c": ["cbp.h", "*.def"],
     "cpu.c": ["kern.h", "prim.h"],
     "pool.c": ["os.h", "pool.h", "prim.h"],
@@ -40,7 +40,7 @@ INCLUDES = {
     "*.def": [],
     "simd/*": ["fma.h"],
     "kern/*": ["../kern.h", "../prim.h", "../*.def", "../simd/*.h", "*.inc"],
-    "*.c": ["net.h", "pool.h", "prim.h", "*.def"],
+    "*.c": ["net.h", "prim.h", "*.def"],
 }
 # The same for Cython: which of our own .pxd files a file may read
 CIMPORTS = {

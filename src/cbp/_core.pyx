@@ -114,6 +114,7 @@ cdef class Plan:
         self.blocks = tuple([(block["offset"], block["rows"], block["cols"]) for block in blocks])
         self.widths = (n_in, *[block["cols"] for block in blocks])
         self.expects.net = self.net
+        self.expects.pool = POOL
         self.expects.element = NPY_FLOAT32 if dtype == "float32" else NPY_FLOAT64
         self.expects.n_in, self.expects.n_out = n_in, self.widths[n]
         self.expects.in_unit_interval = loss == "binary_cross_entropy"
@@ -152,7 +153,7 @@ cdef class Plan:
     def first_nonfinite(self, x):
         """Flat index of the first NaN or infinity of a vector or matrix, or -1."""
         cdef void *start = data_of(x, self.expects.element, -1, 0 if x.ndim == 1 else -1)
-        return cbp_net_first_nonfinite(self.net, x.size, start)
+        return cbp_net_first_nonfinite(self.net, POOL, x.size, start)
 
     def predict(self, theta, X, out):
         """out (n, n_L) := outputs for X (n, n_0). Any number of threads at once."""

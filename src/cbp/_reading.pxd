@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from cbp._arrays cimport *
-from cbp._c cimport cbp_data, cbp_net, cbp_net_first_nonfinite
+from cbp._c cimport cbp_data, cbp_net, cbp_net_first_nonfinite, cbp_pool
 
 # ---- samples ----
 
@@ -22,6 +22,7 @@ cdef enum:
 cdef struct Expected:
     # What a network expects of its data
     const cbp_net *net
+    cbp_pool *pool
     int element  # NumPy's number for the type of a parameter
     int n_in, n_out
     bint in_unit_interval, are_distributions  # targets, for the sake of the loss
@@ -62,7 +63,7 @@ cdef inline object narrowed(const Expected *e, PyObject **o):
     cdef float *numbers = <float *>PyArray_DATA(<PyArrayObject *>copy)
     for i in range(n):
         numbers[i] = <float>(<const double *>PyArray_DATA(wide))[i]
-    if all_finite(numbers, n, e.net):
+    if all_finite(numbers, n, e):
         o[0] = <PyObject *>copy
     return copy
 
@@ -155,12 +156,12 @@ ctypedef fused real:
     double
 
 
-cdef inline bint all_finite(const real *x, Py_ssize_t n, const cbp_net *net) noexcept nogil:
+cdef inline bint all_finite(const real *x, Py_ssize_t n, const Expected *e) noexcept nogil:
     """Whether x[n] has neither NaN nor infinity; a few numbers are looked at in less time than a kernel is called."""
     cdef Py_ssize_t i
     cdef bint good = True
     if n > 8:
-        return cbp_net_first_nonfinite(net, n, x) < 0
+        return cbp_net_first_nonfinite(e.net, e.pool, n, x) < 0
     for i in range(n):
         good &= x[i] - x[i] == 0
     return good
@@ -195,12 +196,12 @@ cdef inline bint fit_loss(const real *y, Py_ssize_t m, const Expected *e) noexce
         return all_distributions(y, m, e.n_out)
     if e.in_unit_interval:
         return all_in_unit_interval(y, m * e.n_out)
-    return all_finite(y, m * e.n_out, e.net)
+    return all_finite(y, m * e.n_out, e)
 
 
 cdef inline bint look_through(const real *x, const real *y, Py_ssize_t m, const Expected *e) noexcept nogil:
     """Whether inputs x (m, n_0) are finite and targets y (m, n_L) fit the loss; NULL for what nobody asks about."""
-    return (x == NULL or all_finite(x, m * e.n_in, e.net)) and (y == NULL or fit_loss(y, m, e))
+    return (x == NULL or all_finite(x, m * e.n_in, e)) and (y == NULL or fit_loss(y, m, e))
 
 
 cdef inline bint look_through_data(const cbp_data *data, const Expected *e, bint inputs) noexcept nogil:

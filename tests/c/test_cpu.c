@@ -91,7 +91,7 @@ CASE(first_nonfinite_by_a_plan) {
         CHECK(plan(&s, k->isa) == CBP_OK);
         void *x = zeros(dtype, 5);
         put(dtype, x, 3, NAN);
-        CHECK(cbp_net_first_nonfinite(s.net, 5, x) == 3 && cbp_net_first_nonfinite(s.net, 3, x) == -1);
+        CHECK(cbp_net_first_nonfinite(s.net, NULL, 5, x) == 3 && cbp_net_first_nonfinite(s.net, NULL, 3, x) == -1);
         cbp_net_free(s.net);
     }
 }

@@ -21,28 +21,52 @@ enum { PARTS = 16 };
 
 static THREAD_LOCAL char this_thread; /* its address tells threads apart */
 
-/* What the parts of one run leave behind. Tasks cannot CHECK: a check that fails leaves its thread. */
+/* What the parts of one run leave behind. Tasks cannot CHECK: a check that fails leaves its thread. With `meet`, nobody
+ * goes on before so many parts have begun, so that as many threads take part. */
 typedef struct {
     int times[PARTS];
     const char *thread[PARTS];
+    int number[PARTS];
     int nth[PARTS]; /* how many parts its thread had done before */
     cbp_fpmode mode[PARTS];
+    int meet;
+    cbp_atomic begun;
 } trace;
 
 static THREAD_LOCAL int done_before;
 
-static void note(void *ctx, int part) {
+static void add_one(cbp_atomic *a) {
+    for (int n; n = cbp_load(a), !cbp_change(a, n, n + 1);) cbp_pause();
+}
+
+static void note(void *ctx, int part, int thread) {
     trace *const t = ctx;
     t->times[part]++;
     t->thread[part] = &this_thread;
+    t->number[part] = thread;
     t->nth[part] = done_before++;
     t->mode[part] = cbp_fp_get();
+    add_one(&t->begun);
+    while (cbp_load(&t->begun) < t->meet) cbp_yield();
 }
 
-static trace traced(cbp_pool *pool, int parts) {
-    trace t = {{0}, {0}, {0}, {0}};
-    cbp_pool_run(pool, parts, note, &t);
+/* A run of so many parts on at most so many threads, every part seen once */
+static trace traced(cbp_pool *pool, int threads, int parts) {
+    trace t = {.meet = 0};
+    cbp_pool_run(pool, (cbp_cut){threads, parts}, note, &t);
     for (int p = 0; p < PARTS; p++) CHECKF(t.times[p] == (p < parts), "part %d of %d: %d times", p, parts, t.times[p]);
+    for (int p = 0; p < parts; p++) CHECK(t.number[p] < threads && (t.number[p] == 0) == (t.thread[p] == &this_thread));
+    return t;
+}
+
+/* A part for every thread of the pool */
+static trace met(cbp_pool *pool, int threads) {
+    trace t = {.meet = threads};
+    cbp_pool_run(pool, (cbp_cut){threads, threads}, note, &t);
+    for (int p = 0; p < threads; p++) {
+        CHECK(t.times[p] == 1 && t.number[p] == p);
+        for (int q = 0; q < p; q++) CHECK(t.thread[p] != t.thread[q]);
+    }
     return t;
 }
 
@@ -58,52 +82,79 @@ static void sleep_microseconds(int n) {
     for (const int64_t end = cbp_nanoseconds() + 1000 * (int64_t)n; cbp_nanoseconds() < end;) cbp_yield();
 }
 
+static void count(void *ctx, int part, int thread) {
+    (void)thread;
+    ((int *)ctx)[part]++;
+}
+
 CASE(every_part_runs_once) {
     for (int threads = 1; threads <= 6; threads++) {
         cbp_pool *pool = pool_of(threads);
-        for (int parts = 0; parts <= PARTS; parts++) traced(pool, parts);
+        for (int most = 1; most <= 6; most++)
+            for (int parts = 0; parts <= PARTS; parts++) traced(pool, most, parts);
         cbp_pool_free(pool);
     }
 }
 
-CASE(a_part_is_always_on_its_thread) {
+CASE(as_many_parts_as_a_run_may_have) {
+    static int times[CBP_MOST_PARTS];
+    cbp_pool *pool = pool_of(3);
+    memset(times, 0, sizeof times);
+    cbp_pool_run(pool, (cbp_cut){3, CBP_MOST_PARTS}, count, times);
+    for (int p = 0; p < CBP_MOST_PARTS; p++) CHECK(times[p] == 1);
+    cbp_pool_free(pool);
+}
+
+CASE(a_thread_is_dealt_the_same_parts_every_time) {
     for (int threads = 2; threads <= 5; threads++) {
         cbp_pool *pool = pool_of(threads);
-        const trace first = traced(pool, PARTS);
+        const trace first = met(pool, threads);
         CHECK(first.thread[0] == &this_thread);
-        for (int p = 0; p < PARTS; p++)
-            for (int q = 0; q < PARTS; q++) CHECK((first.thread[p] == first.thread[q]) == (p % threads == q % threads));
         for (int run = 0; run < 200; run++) {
-            const int parts = 1 + run % PARTS;
-            const trace t = traced(pool, parts);
-            for (int p = 0; p < parts; p++) CHECK(t.thread[p] == first.thread[p % threads]);
+            const trace t = met(pool, threads);
+            for (int p = 0; p < threads; p++) CHECK(t.thread[p] == first.thread[p]);
         }
         cbp_pool_free(pool);
     }
 }
 
-CASE(a_thread_does_its_parts_in_order) {
-    for (int threads = 1; threads <= 5; threads++) {
-        cbp_pool *pool = pool_of(threads);
-        for (int run = 0; run < 100; run++) {
-            const trace t = traced(pool, PARTS);
-            for (int p = threads; p < PARTS; p++) CHECK(t.nth[p] == t.nth[p - threads] + 1);
-        }
-        cbp_pool_free(pool);
+/* Eight parts, four for each of two threads: the second is held in its first, part 4, until all others are done */
+static void hold(void *ctx, int part, int thread) {
+    trace *const t = ctx;
+    t->number[part] = thread;
+    t->nth[part] = done_before++;
+    if (part == 4) add_one(&t->begun);
+    while (part == 0 && cbp_load(&t->begun) == 0) cbp_yield();
+    while (part == 4 && cbp_load(&t->begun) < 8) cbp_yield();
+    if (part != 4) add_one(&t->begun);
+}
+
+CASE(a_thread_does_its_parts_in_order_then_others_from_the_end) {
+    static const int order[] = {0, 1, 2, 3, 7, 6, 5};
+    cbp_pool *pool = pool_of(2);
+    for (int run = 0; run < 100; run++) {
+        trace t = {.meet = 0};
+        cbp_pool_run(pool, (cbp_cut){2, 8}, hold, &t);
+        CHECK(t.number[4] == 1);
+        for (int i = 0; i < 7; i++) CHECK(t.number[order[i]] == 0 && t.nth[order[i]] == t.nth[0] + i);
     }
+    cbp_pool_free(pool);
 }
 
 CASE(without_a_pool_the_caller_does_all_in_order) {
-    const trace t = traced(NULL, PARTS);
+    const trace t = traced(NULL, 4, PARTS);
     for (int p = 0; p < PARTS; p++) CHECK(t.thread[p] == &this_thread && t.nth[p] == t.nth[0] + p);
     CHECK(cbp_pool_threads(NULL) == 1 && cbp_pool_size(NULL) == 1);
 }
 
+/* The caller is often done before a thread that sleeps is awake, and takes the work back; the thread must hear of the
+ * next all the same. */
 CASE(sleeping_threads_come_back) {
     cbp_pool *pool = pool_of(4);
-    for (int run = 0; run < 100; run++) {
-        traced(pool, 4);
-        sleep_microseconds(run % 4 * 100);
+    for (int run = 0; run < 400; run++) {
+        traced(pool, 4, 4);
+        if (run % 2) met(pool, 4);
+        sleep_microseconds(run % 8 * 50);
     }
     cbp_pool_free(pool);
 }
@@ -113,8 +164,7 @@ CASE(threads_have_the_default_floating_point_mode) {
     const cbp_fpmode flush = CBP_FP_DEFAULT | 0x8040u, before = cbp_fp_get();
     cbp_pool *pool = pool_of(3);
     cbp_fp_set(flush);
-    trace t = {{0}, {0}, {0}, {0}};
-    cbp_pool_run(pool, 3, note, &t);
+    const trace t = met(pool, 3);
     cbp_fp_set(before);
     CHECK(t.mode[0] == flush && t.mode[1] == CBP_FP_DEFAULT && t.mode[2] == CBP_FP_DEFAULT);
     cbp_pool_free(pool);
@@ -141,20 +191,21 @@ CASE(numbers_out_of_range_are_refused) {
 
 typedef struct {
     cbp_pool *pool;
-    trace inner;
+    trace outer, inner;
     int size;
 } nested;
 
-static void run_inside(void *ctx, int part) {
+static void run_inside(void *ctx, int part, int thread) {
     nested *const n = ctx;
+    note(&n->outer, part, thread);
     if (part != 1) return;
     n->size = cbp_pool_size(n->pool);
-    cbp_pool_run(n->pool, PARTS, note, &n->inner);
+    cbp_pool_run(n->pool, (cbp_cut){3, PARTS}, note, &n->inner);
 }
 
 CASE(a_run_inside_a_run_is_done_by_its_caller) {
-    nested n = {.pool = pool_of(3)};
-    cbp_pool_run(n.pool, 3, run_inside, &n);
+    nested n = {.pool = pool_of(3), .outer = {.meet = 3}};
+    cbp_pool_run(n.pool, (cbp_cut){3, 3}, run_inside, &n);
     CHECK(n.size == 1 && cbp_pool_size(n.pool) == 3);
     for (int p = 0; p < PARTS; p++)
         CHECK(n.inner.times[p] == 1 && n.inner.thread[p] == n.inner.thread[0] && n.inner.nth[p] == n.inner.nth[0] + p);
@@ -173,14 +224,17 @@ typedef struct {
 
 static caller callers[CALLERS]; /* a failed check leaves them running, on memory that stays */
 
-static void square(void *ctx, int part) { ((int *)ctx)[part] = part * part; }
+static void square(void *ctx, int part, int thread) {
+    (void)thread;
+    ((int *)ctx)[part] = part * part;
+}
 
 /* Runs until told to stop, but at least RUNS times */
 CBP_THREAD_MAIN(keep_running, arg) {
     caller *const me = arg;
     for (int run = 0; run < RUNS || !cbp_load(&me->stop); run++) {
         int out[PARTS] = {0};
-        cbp_pool_run(me->pool, PARTS, square, out);
+        cbp_pool_run(me->pool, (cbp_cut){6, PARTS}, square, out);
         for (int p = 0; p < PARTS; p++) me->wrong += out[p] != p * p;
         cbp_store(&me->begun, 1);
     }
@@ -206,7 +260,7 @@ static void stop_callers(void) {
 CASE(callers_at_once_disturb_nobody) {
     cbp_pool *pool = pool_of(3);
     start_callers(pool);
-    for (int run = 0; run < RUNS; run++) traced(pool, PARTS);
+    for (int run = 0; run < RUNS; run++) traced(pool, 3, PARTS);
     stop_callers();
     cbp_pool_free(pool);
 }
@@ -217,13 +271,11 @@ CASE(size_changes_while_others_run) {
     for (int change = 0; change < 300; change++) {
         const int threads = 1 + (change * 7) % 6;
         CHECK(cbp_pool_resize(pool, threads) == CBP_OK && cbp_pool_threads(pool) == threads);
-        traced(pool, PARTS);
+        traced(pool, 6, PARTS);
     }
     stop_callers();
     CHECK(cbp_pool_resize(pool, 4) == CBP_OK);
-    const trace t = traced(pool, 4);
-    for (int p = 0; p < 4; p++)
-        for (int q = 0; q < p; q++) CHECK(t.thread[p] != t.thread[q]);
+    met(pool, 4);
     cbp_pool_free(pool);
 }
 
@@ -240,10 +292,12 @@ CASE(size_changes_while_others_run) {
 
 /* In the child: the pool works, with new threads, also after a change of size; nothing of harness.h, nothing printed */
 static int child_is_well(cbp_pool *pool) {
-    trace t = {{0}, {0}, {0}, {0}};
+    trace t = {.meet = 0};
     alarm(20);
     for (int threads = 3; threads >= 2; threads--) {
-        cbp_pool_run(pool, threads, note, &t);
+        t.meet = threads;
+        cbp_store(&t.begun, 0);
+        cbp_pool_run(pool, (cbp_cut){threads, threads}, note, &t);
         for (int p = 1; p < threads; p++)
             if (t.thread[p] == t.thread[0]) return 0;
         if (cbp_pool_resize(pool, 2) != CBP_OK) return 0;
@@ -264,14 +318,14 @@ CASE(children_and_parent_keep_their_pools) {
     cbp_pool *pool = pool_of(3);
     for (int i = 0; i < 100; i++) {
         fork_and_see(pool);
-        traced(pool, 3);
+        met(pool, 3);
     }
     cbp_pool_free(pool);
 }
 
 CASE(forks_in_the_middle_of_others_runs) {
     cbp_pool *pool = pool_of(3);
-    traced(pool, 3); /* its workers are there before the first fork, */
+    met(pool, 3); /* its workers are there before the first fork, */
     start_callers(pool);
     for (caller *c = callers; c < callers + CALLERS; c++) /* and so are the callers: a thread that starts takes locks */
         while (!cbp_load(&c->begun)) cbp_yield();         /* of the address sanitizer, which no child gets back */

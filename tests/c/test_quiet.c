@@ -157,25 +157,28 @@ CASE(an_epoch_in_many_threads_allocates_nothing_and_starts_no_thread) {
     cbp_pool_free(pool);
 }
 
-static void mark(void *ctx, int part) { ((int *)ctx)[part] = 1; }
+static void mark(void *ctx, int part, int thread) {
+    (void)thread;
+    ((int *)ctx)[part] = 1;
+}
 
 CASE(a_pool_makes_do_with_the_threads_it_gets) {
     cbp_pool *pool;
     CHECK(cbp_pool_new(&pool, 4) == CBP_OK);
     int done[6] = {0};
-    cbp_pool_run(pool, 2, mark, done);
+    cbp_pool_run(pool, (cbp_cut){2, 2}, mark, done);
     cbp_store(&refuse_threads, 1);
     const counts before = so_far();
     for (int run = 0; run < 3; run++) {
         memset(done, 0, sizeof done);
-        cbp_pool_run(pool, 6, mark, done);
+        cbp_pool_run(pool, (cbp_cut){4, 6}, mark, done);
         for (int part = 0; part < 6; part++) CHECK(done[part] == 1);
     }
     cbp_store(&refuse_threads, 0);
     CHECK(since(before).threads == 1); /* asked once, not in every run */
     CHECK(cbp_pool_size(pool) == 2 && cbp_pool_threads(pool) == 4);
     CHECK(cbp_pool_resize(pool, 4) == CBP_OK && cbp_pool_size(pool) == 4);
-    cbp_pool_run(pool, 6, mark, done);
+    cbp_pool_run(pool, (cbp_cut){4, 6}, mark, done);
     CHECK(since(before).threads == 3);
     cbp_pool_free(pool);
 }

@@ -103,3 +103,48 @@ CASE(batches_of_every_size_train_alike_with_1_to_4_threads) {
     for (int i = 0; i < 6; i++) same_with_all_threads(&t, CBP_OPT_sgd, batch[i]);
     cbp_net_free(t.net);
 }
+
+/* Some rows: the work on a block is shared; many: the blocks are. The second network is wide enough for rooms. */
+CASE(predictions_of_every_number_of_rows_are_alike_with_1_to_4_threads) {
+    static const int shapes[][WIDTHS] = {{40, 256, 1}, {16, 1030, 3}};
+    static const int64_t rows[] = {300, 1023, 2048, 2500, 4999};
+    enum { MOST_ROWS = 4999 };
+    for (int i = 0; i < 2; i++) {
+        const task t = task_for(CBP_FLOAT32, shapes[i]);
+        void *const x = random_reals(t.dtype, (int64_t)MOST_ROWS * t.n_in, -1, 1);
+        for (int n = 0; n < 5; n++) {
+            const int64_t outputs = rows[n] * t.n_out;
+            cbp_mem mem = {.theta = t.theta, .work = block(cbp_work_bytes(t.net, rows[n], CBP_PREDICT))};
+            void *const alone = reals(t.dtype, outputs), *const out = reals(t.dtype, outputs);
+            CHECK(cbp_predict(t.net, &mem, rows[n], x, alone) == CBP_OK);
+            for (int threads = 1; threads <= MOST_THREADS; threads++) {
+                NOTE("%d-..-%d, %d rows, %d threads", t.n_in, t.n_out, (int)rows[n], threads);
+                CHECK(cbp_pool_new(&mem.pool, threads) == CBP_OK);
+                memset(out, 0x5A, (size_t)outputs * size_of(t.dtype));
+                CHECK(cbp_predict(t.net, &mem, rows[n], x, out) == CBP_OK);
+                CHECK_BYTES(outputs, size_of(t.dtype), out, alone);
+                cbp_pool_free(mem.pool);
+            }
+        }
+        cbp_net_free(t.net);
+    }
+}
+
+CASE(the_first_number_that_is_not_finite_is_found_with_1_to_4_threads) {
+    enum { MANY = 1 << 20 };
+    const task t = task_for(CBP_FLOAT32, SHAPES[3]);
+    float *const x = zeros(CBP_FLOAT32, MANY);
+    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+        cbp_pool *pool;
+        CHECK(cbp_pool_new(&pool, threads) == CBP_OK);
+        CHECK(cbp_net_first_nonfinite(t.net, pool, MANY, x) == -1);
+        for (int at = MANY - 1; at > 0; at /= 3) {
+            x[at] = at % 2 ? NAN : INFINITY;
+            NOTE("%d threads, number %d", threads, at);
+            CHECK(cbp_net_first_nonfinite(t.net, pool, MANY, x) == at);
+        }
+        memset(x, 0, MANY * sizeof *x);
+        cbp_pool_free(pool);
+    }
+    cbp_net_free(t.net);
+}
