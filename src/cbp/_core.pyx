@@ -399,32 +399,32 @@ cdef class Memory:
             raise RuntimeError("no optimiser has been set")
         self._step(&self._opt, learning_rate)
 
-    def epoch(self, X, y, weight, const int64_t[::1] order, Py_ssize_t batch_size, learning_rate):
-        """One pass over the samples in this order; returns the mean loss of the pass."""
+    def epoch(self, X, y, weight, order, Py_ssize_t batch_size, learning_rate):
+        """One pass over the samples in this order; returns the mean loss. A rate, or an array of one per batch."""
         cdef cbp_data data
         cdef cbp_report report
-        cdef double[::1] rate = np.array(learning_rate, np.float64, ndmin=1)
+        cdef double one = 0
+        cdef const double *rate = &one
         cdef const int64_t *rows = NULL
-        cdef Py_ssize_t batch
+        cdef bint per_batch = PyArray_Check(<PyObject *>learning_rate)
         cdef cbp_status status
-        memset(&report, 0, sizeof(report))
         if self.optimizer is None:
             raise RuntimeError("no optimiser has been set")
         fill(&data, &self.plan.expects, X, y, weight)
-        batch = max(1, min(batch_size, data.n))
+        cdef Py_ssize_t batch = max(1, min(batch_size, data.n))
         if order is not None:
-            if order.shape[0] != data.n:
-                raise ValueError(f"order has {order.shape[0]} entries for {data.n} rows")
-            rows = &order[0] if data.n else NULL
-        if rate.shape[0] != 1 and rate.shape[0] != (data.n + batch - 1) // batch:
-            raise ValueError("one learning rate per batch, or one for all")
+            rows = <const int64_t *>data_of(order, NPY_INT64, data.n, 0)
+        if per_batch:
+            rate = <const double *>data_of(learning_rate, NPY_FLOAT64, (data.n + batch - 1) // batch, 0)
+        else:
+            one = learning_rate
         self._enter()
         try:
             self._begin(None, 0, False)
             self._reserve(batch, CBP_EPOCH)
             with nogil:
-                status = cbp_epoch(self.plan.net, &self._mem, &self._opt, &data, rows, batch, &rate[0],
-                                   rate.shape[0] == 1, &report)
+                status = cbp_epoch(self.plan.net, &self._mem, &self._opt, &data, rows, batch, rate, not per_batch,
+                                   &report)
             if status == CBP_DIVERGED:
                 raise Diverged(cbp_message(status).decode(), report.batch, report.layer)
             check(status)

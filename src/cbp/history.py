@@ -27,7 +27,9 @@ class History(Mapping[str, list[float]]):
     def append(self, logs: Mapping[str, float]) -> None:
         """Add the figures of one epoch."""
         for name, value in logs.items():
-            self._figures.setdefault(name, []).append(value)
+            if name not in self._figures:
+                self._figures[name] = []
+            self._figures[name].append(value)
 
     @property
     def epochs(self) -> int:

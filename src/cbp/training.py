@@ -176,10 +176,11 @@ class _Passes:
 
     def rates(self) -> Any:
         """Return the learning rate of the coming pass, or that of every batch of it."""
-        optimizer, t = self.net.optimizer, self.net._memory.t
         if self.schedule is None:
+            optimizer = self.net._optimizer
             assert optimizer is not None
             return optimizer.learning_rate
+        t = self.net._memory.t
         steps = range(t, t - (-self.n // self.batch_size))
         return np.array([real(self.schedule(step), f"schedule({step})", low=0.0) for step in steps])
 
@@ -203,7 +204,8 @@ def _one_epoch(state: FitState, run: _Passes, held_out: Samples | None) -> None:
     logs = {"loss": loss}
     if held_out is not None:
         logs.update(_validate(run.net, held_out))
-    logs.update(learning_rate=rate, seconds=time.perf_counter() - begin)
+    logs["learning_rate"] = rate
+    logs["seconds"] = time.perf_counter() - begin
     state.epoch += 1
     state.logs = logs
     state.history.append(logs)
