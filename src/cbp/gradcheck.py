@@ -108,7 +108,7 @@ def gradcheck(
     memory = _core.Memory(net._plan, net.params.copy())
     loss = memory.gradient(X, y, weight)
     analytic = memory.grad.astype(np.float64)
-    objective = _twin(net, X, y, weight)
+    objective = twin(net, X, y, weight)
     theta = net.params.astype(np.float64)
     largest = FLOOR * max(float(abs(analytic).max()), abs(loss))
     lines = []
@@ -116,12 +116,13 @@ def gradcheck(
         size = rows * cols
         scale = max(float(abs(analytic[offset : offset + size]).max()), largest) or 1.0
         picked = offset + _core.permutation(0, number, size)[:per_layer]
-        error = max(_difference(objective, theta, int(i), float(analytic[i]), scale) for i in picked)
+        found = ((float(analytic[i]), numeric(objective, theta, int(i), float(analytic[i]), scale)[0]) for i in picked)
+        error = max(abs(one - other) for one, other in found)
         lines.append(LayerCheck(number, str(dense), size, len(picked), error / scale))
     return GradCheck(tuple(lines), net.dtype.name, len(X))
 
 
-def _twin(net: State, X: Array, y: Array, weight: Array | None) -> Callable[[Array], float]:
+def twin(net: State, X: Array, y: Array, weight: Array | None) -> Callable[[Array], float]:
     """Return the objective as a function of the parameters, all in float64."""
     plan = Spec.from_config({**net.get_config(), "dtype": "float64"}).plan()
     X = X.astype(np.float64)
@@ -130,15 +131,21 @@ def _twin(net: State, X: Array, y: Array, weight: Array | None) -> Callable[[Arr
     return lambda theta: plan.evaluate(theta, X, y, weight)
 
 
-def _difference(objective: Callable[[Array], float], theta: Array, i: int, analytic: float, scale: float) -> float:
-    """Return |analytic - numeric| for parameter i, by the first step that agrees or else the one that is closest."""
-    best = np.inf
+def numeric(
+    objective: Callable[[Array], float], theta: Array, i: int, analytic: float, scale: float
+) -> tuple[float, float]:
+    """Return the numeric derivative by theta[i] and its step: the first that agrees, or else the one that is closest.
+
+    `analytic` is what it is compared with, `scale` what the size of their difference is measured by.
+    """
+    best = (np.inf, 0.0, 0.0)
     for step in STEPS:
-        numeric = central_difference(objective, theta, i, step * max(1.0, abs(theta[i])))
-        best = min(best, abs(analytic - numeric))
-        if best <= ENOUGH * scale:
+        step *= max(1.0, abs(float(theta[i])))
+        value = float(central_difference(objective, theta, i, step))
+        best = min(best, (abs(analytic - value), value, step))
+        if best[0] <= ENOUGH * scale:
             break
-    return float(best)
+    return best[1:]
 
 
 def central_difference(objective: Callable[[Array], float], theta: Array, i: int, step: float) -> float:

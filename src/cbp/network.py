@@ -17,6 +17,7 @@ from cbp.training import Trainer
 if TYPE_CHECKING:
     from cbp._typing import ActivationLike, Array, ArrayLike, DTypeLike, LossLike, Path
     from cbp.tables import Row
+    from cbp.trace import Trace
 
 __all__ = ["Dense", "Layer", "Network"]
 
@@ -157,6 +158,53 @@ class Network(Textbook, Trainer):
         """
         data = self._reader.batch(X, y, sample_weight, check_finite)
         return self._plan.evaluate(self._params, *data)
+
+    def trace(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        learning_rate: float = 0.5,
+        dialect: str | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> Trace:
+        """Show one update as the textbook writes it: every number with its formula. The network is not changed.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            One sample or a small batch, as for `loss`.
+        learning_rate : float, default 0.5
+            Step length of the update, as for `update`.
+        dialect : {"cbp", "A", "B", "C", "D", "E"}, default "cbp"
+            Whose names, order of indices and habits: cbp's own, which can express every network, or those of one of
+            the five derivations of the documentation, in corrected form.
+
+        Returns
+        -------
+        Trace
+            Print it, or let a notebook show it. `records()`, `to_dataframe()`, `to_html()` and `plot()` give the same
+            in other forms. Deltas and gradients come with a numeric check.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The data do not fit the network, or the dialect cannot express it: the message says what does not fit.
+        DivergenceError
+            The objective is not finite.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([2, 2], output="identity", dtype="float64", seed=0)
+        >>> net.params[:] = [0.1, 0.2, 1, 2, 3, 4]
+        >>> trace = net.trace([1, 0.5], [2.5, 4], learning_rate=0.1, dialect="D")
+        >>> trace.records()[-1]["symbol"], trace.records()[-1]["numbers"]
+        ('ω̂_22^L1', '4 - 0.1·0.2·0.5')
+        """
+        from cbp.trace import Trace
+
+        return Trace(self, X, y, sample_weight, learning_rate, dialect)
 
     def save(self, path: Path) -> None:
         """Write the network to a file: see `cbp.io.save`.
