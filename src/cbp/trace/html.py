@@ -127,7 +127,7 @@ def _base(text: str) -> str:
     for base, sub, other in NAME.findall(text):
         letter = f"<mi>{base}</mi>" if base else _sign(other)
         if base.endswith("\u0302"):
-            letter = f'<mover accent="true"><mi>{base[:-1]}</mi><mo>^</mo></mover>'
+            letter = f'<mover accent="true"><mi>{base[:-1]}</mi><mo>ˆ</mo></mover>'
         parts.append(f"<msub>{letter}<mi>{sub}</mi></msub>" if sub else letter)
     return "".join(parts)
 
