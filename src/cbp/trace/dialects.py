@@ -160,10 +160,10 @@ NAMES = {
     ("A", "hidden delta"): "①·②: propagated error, slope",
     ("A", "bias gradient"): "①·②·③: δ is ①·②",
     ("A", "weight gradient"): "①·②·③: δ is ①·②, the input is ③",
-    ("C", "output delta"): "BP1",
-    ("C", "hidden delta"): "BP2",
-    ("C", "weight gradient"): "BP3",
-    ("C", "bias gradient"): "BP4",
+    ("C", "output delta"): "BP1: ∂C/∂a_j times σ′(z_j)",
+    ("C", "hidden delta"): "BP2: the layer above, through w, times σ′(z_j)",
+    ("C", "weight gradient"): "BP3: input times delta",
+    ("C", "bias gradient"): "BP4: delta alone",
 }
 
 
