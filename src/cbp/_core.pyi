@@ -48,6 +48,7 @@ class Memory:
     optimizer: str | None
     slots: Real
     t: int
+    epochs: int
     forwarded: tuple[int, bool] | None
 
     def __init__(self, plan: Plan, theta: Real) -> None: ...

@@ -92,6 +92,8 @@ class Trainer(State):
             A loss or a parameter left the finite range.
         ImportError
             ``progress=True`` without tqdm.
+        KeyboardInterrupt
+            Ctrl-C, heard between two updates some hundredths of a second later. The network keeps those that were made.
 
         Examples
         --------
@@ -187,13 +189,12 @@ class _Passes:
     def one(self, epoch: int) -> tuple[float, float]:
         """Make one pass; return its loss and the last learning rate. `epoch` is for the error message."""
         net, rates = self.net, self.rates()
-        order = _core.permutation(net.seed, net._epoch, self.n) if self.shuffle else None
+        order = _core.permutation(net.seed, net.epoch, self.n) if self.shuffle else None
         last = float(rates if self.schedule is None else rates[-1])
         try:
             loss = net._memory.epoch(*self.samples, order, self.batch_size, rates)
         except _core.Diverged as report:
             raise diverged(report, epoch, last) from None
-        net._epoch += 1
         return loss, last
 
 
