@@ -227,6 +227,7 @@ cdef class Memory:
     cdef object _work, _x
     cdef cbp_mem _mem
     cdef cbp_opt _opt
+    cdef double _cost, _weight  # of the pass under way
     cdef size_t _capacity
     cdef Py_ssize_t _rows
     cdef bint _forward, _backward, _busy, _single
@@ -400,10 +401,11 @@ cdef class Memory:
             raise RuntimeError("no optimiser has been set")
         self._step(&self._opt, learning_rate)
 
-    def epoch(self, X, y, weight, order, Py_ssize_t batch_size, learning_rate):
-        """One pass over the samples in this order; returns the mean loss. A rate, or an array of one per batch.
+    def epoch(self, X, y, weight, order, Py_ssize_t batch_size, learning_rate, bint first=True, bint last=True):
+        """One pass over the samples in this order, or the first, a middle or the last part of one.
 
-        A signal, as Ctrl-C sends one, is heard between two updates.
+        A learning rate, or an array of one per batch. Returns the mean loss of the pass so far. A signal, as Ctrl-C
+        sends one, is heard between two updates.
         """
         cdef cbp_data data
         cdef cbp_report report
@@ -413,6 +415,8 @@ cdef class Memory:
         cdef bint per_batch = PyArray_Check(<PyObject *>learning_rate)
         cdef cbp_status status = CBP_PAUSED
         memset(&report, 0, sizeof(report))
+        if not first:
+            report.cost, report.weight = self._cost, self._weight
         if self.optimizer is None:
             raise RuntimeError("no optimiser has been set")
         fill(&data, &self.plan.expects, X, y, weight)
@@ -435,7 +439,8 @@ cdef class Memory:
             if status == CBP_DIVERGED:
                 raise Diverged(cbp_message(status).decode(), report.batch, report.layer)
             check(status)
-            self.epochs += 1
+            self._cost, self._weight = report.cost, report.weight
+            self.epochs += last
         finally:
             self._leave()
         return report.loss

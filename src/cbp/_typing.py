@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any
 
@@ -19,6 +19,7 @@ ActivationLike = str | Row | dict[str, Any]
 LossLike = str | Row | dict[str, Any]
 OptimizerLike = str | Optimizer | type[Optimizer]
 CallbackLike = Callback | type[Callback] | Callable[[FitState], object]
+BatchesLike = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
 ClassWeight = Mapping[int, float] | str
 Schedule = Callable[[int], float]
 Path = str | PathLike[str]
@@ -27,6 +28,7 @@ __all__ = [
     "ActivationLike",
     "Array",
     "ArrayLike",
+    "BatchesLike",
     "CallbackLike",
     "ClassWeight",
     "DTypeLike",
