@@ -17,7 +17,7 @@ from cbp._sources import Batches, Piece, Rows, is_mapped, is_sparse
 from cbp.errors import diverged
 
 if TYPE_CHECKING:
-    from cbp._typing import Schedule
+    from cbp._typing import Array, Schedule
     from cbp.training import Trainer
 
 
@@ -41,6 +41,10 @@ class Passes:
     def one(self, epoch: int) -> tuple[float, float]:
         """Make one pass; return its loss and the last learning rate. `epoch` is for the error message."""
         raise NotImplementedError
+
+    def outputs(self) -> tuple[Any, Array] | None:
+        """Return targets and outputs of all rows as the network is now; None where rows cannot be had again."""
+        return None
 
     def piecewise(self, pieces: Iterable[Piece], epoch: int) -> tuple[float, float]:
         """Make one pass over these pieces."""
@@ -83,6 +87,12 @@ class ArrayPasses(Passes):
             raise diverged(report, epoch, last) from None
         return loss, last
 
+    def outputs(self) -> tuple[Any, Array]:
+        """Return targets and outputs of all rows."""
+        outputs = np.empty((self.n, self.net._spec.n_out), self.net.dtype)
+        self.net._plan.predict(self.net.params, self.samples.X, outputs)
+        return self.samples.y, outputs
+
 
 class RowPasses(Passes):
     """Over rows that are read as they are needed, or over whole batches only."""
@@ -103,6 +113,17 @@ class RowPasses(Passes):
         net = self.net
         order = _core.permutation(net.seed, net.epoch, len(self.rows)) if self.shuffle else None
         return self.piecewise(self.rows.pieces(order, self.batch_size, self.n), epoch)
+
+    def outputs(self) -> tuple[Any, Array]:
+        """Return targets and outputs of all rows, some megabytes at a time."""
+        net, done = self.net, 0
+        outputs, targets = np.empty((len(self.rows), net._spec.n_out), net.dtype), []
+        for piece in self.rows.pieces(None, self.batch_size, len(self.rows)):
+            m = len(piece.samples.X)
+            net._plan.predict(net.params, piece.samples.X, outputs[done : done + m])
+            targets.append(piece.samples.y)
+            done += m
+        return np.concatenate(targets), outputs
 
 
 class BatchPasses(Passes):

@@ -21,6 +21,7 @@ OptimizerLike = str | Optimizer | type[Optimizer]
 CallbackLike = Callback | type[Callback] | Callable[[FitState], object]
 BatchesLike = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
 ClassWeight = Mapping[int, float] | str
+MetricLike = str | Callable[[Any, Any], float] | tuple[str, Callable[[Any, Any], float]]
 Schedule = Callable[[int], float]
 Path = str | PathLike[str]
 
@@ -34,6 +35,7 @@ __all__ = [
     "DTypeLike",
     "Labels",
     "LossLike",
+    "MetricLike",
     "OptimizerLike",
     "Path",
     "Schedule",

@@ -14,9 +14,18 @@ from cbp._samples import Samples
 from cbp._state import State
 from cbp.callbacks import CallbackList, FitState
 from cbp.history import History
+from cbp.metrics import Metric, by_name, measure
 
 if TYPE_CHECKING:
-    from cbp._typing import Array, ArrayLike, BatchesLike, CallbackLike, ClassWeight, OptimizerLike, Schedule
+    from cbp._typing import (
+        ArrayLike,
+        BatchesLike,
+        CallbackLike,
+        ClassWeight,
+        MetricLike,
+        OptimizerLike,
+        Schedule,
+    )
 
 MAX_COUNT = 2**62
 
@@ -36,6 +45,7 @@ class Trainer(State):
         sample_weight: ArrayLike | None = None,
         class_weight: ClassWeight | None = None,
         validation: float | tuple[Any, ...] | None = None,
+        metrics: MetricLike | Iterable[MetricLike] = (),
         shuffle: bool = True,
         drop_last: bool = False,
         callbacks: CallbackLike | Iterable[CallbackLike] = (),
@@ -72,6 +82,10 @@ class Trainer(State):
             multiply the sample weights of the training rows, not those of the validation.
         validation : float or tuple (X, y) or (X, y, sample_weight), optional
             A share of the rows, between 0 and 1, taken away by the seed before training; or data of its own.
+        metrics : str, callable, (str, callable) or iterable of them, optional
+            What to measure after every epoch, on the rows trained on (an extra prediction of them all; not with
+            batches) and on those of the validation: a name of `cbp.metrics`, or a function of targets (n, n_L), or
+            labels (n,), and outputs (n, n_L). The figures go by the metric's name, and "val_" and the name.
         shuffle : bool, default True
             Take the rows in a new random order in every epoch, by the network's seed and epoch counter. Batches stay
             in the order that they come in.
@@ -123,13 +137,14 @@ class Trainer(State):
             schedule=schedule,
             check_finite=check_finite,
         )
+        wanted = by_name(metrics, self._spec.loss.name)
         followers = CallbackList(callbacks, progress)
         self._use(optimizer)
         state = FitState(self, epochs, History())  # type: ignore[arg-type]
         followers.on_fit_begin(state)
         try:
             while state.epoch + 1 < epochs and not state.stop:
-                _one_epoch(state, run, held_out)
+                _one_epoch(state, run, held_out, wanted)
                 followers.on_epoch_end(state)
         finally:
             followers.on_fit_end(state)
@@ -190,13 +205,16 @@ class Trainer(State):
         return run.one(0)[0]
 
 
-def _one_epoch(state: FitState, run: Passes, held_out: Samples | None) -> None:
-    """Train for one epoch, validate, and note the figures in `state`."""
+def _one_epoch(state: FitState, run: Passes, held_out: Samples | None, wanted: dict[str, Metric]) -> None:
+    """Train for one epoch, measure, and note the figures in `state`."""
     begin = time.perf_counter()
     loss, rate = run.one(state.epoch + 1)
     logs = {"loss": loss}
+    made = run.outputs() if wanted else None
+    if made is not None:
+        logs.update(measure(wanted, *made))
     if held_out is not None:
-        logs.update(_validate(run.net, held_out))
+        logs.update(_validate(run.net, held_out, wanted))
     logs["learning_rate"] = rate
     logs["seconds"] = time.perf_counter() - begin
     state.epoch += 1
@@ -204,26 +222,17 @@ def _one_epoch(state: FitState, run: Passes, held_out: Samples | None) -> None:
     state.history.append(logs)
 
 
-def _validate(net: Trainer, held_out: Samples) -> dict[str, float]:
-    """Return the loss of the held-out samples, and their accuracy where the loss is a cross-entropy."""
+def _validate(net: Trainer, held_out: Samples, wanted: dict[str, Metric]) -> dict[str, float]:
+    """Return loss and metrics of the held-out samples, and their accuracy where the loss is a cross-entropy."""
     figures = {"val_loss": net._plan.evaluate(net.params, *held_out)}
-    measure = ACCURACY.get(net._spec.loss.name)
-    if measure is not None:
+    loss = net._spec.loss.name
+    if loss in CROSS_ENTROPIES and "accuracy" not in wanted:
+        wanted = by_name("accuracy", loss) | wanted
+    if wanted:
         outputs = np.empty((len(held_out.X), net._spec.n_out), net.dtype)
         net._plan.predict(net.params, held_out.X, outputs)
-        right = measure(outputs, held_out.y)
-        figures["val_accuracy"] = int(np.count_nonzero(right)) / right.size
+        figures.update(measure(wanted, held_out.y, outputs, "val_"))
     return figures
 
 
-def _same_class(outputs: Array, y: Array) -> Array:
-    """Whether the largest output is at the label, or at the largest target (n,)."""
-    return np.argmax(outputs, axis=1) == (y if y.ndim == 1 else np.argmax(y, axis=1))
-
-
-def _same_side(outputs: Array, y: Array) -> Array:
-    """Whether an output lies on its target's side of one half (n, n_L)."""
-    return (outputs >= 0.5) == (y >= 0.5)
-
-
-ACCURACY = {"binary_cross_entropy": _same_side, "categorical_cross_entropy": _same_class}
+CROSS_ENTROPIES = {"binary_cross_entropy", "categorical_cross_entropy"}
