@@ -217,6 +217,7 @@ typedef struct {
     double loss; /* weighted mean (or sum) over all samples, each by the weights before its batch's update */
     int64_t batch;
     int layer;
+    double cost, weight; /* sums over the samples of the batches before `batch` */
 } cbp_report;
 
 /* One pass: batches of `batch` rows (the last may be shorter), rows in the order order[0..n-1], or 0..n-1 where it is
@@ -225,6 +226,13 @@ typedef struct {
  * gradient. */
 cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
                      int64_t batch, const double *learning_rate, int one_rate, cbp_report *report);
+
+/* The same in pieces: goes on with batch report->batch of a report that was {0} at first, and returns CBP_PAUSED after
+ * an update that ends later than `seconds` from now (or any, for 0), unless it is the last. What was passed before is
+ * passed again. The bits are those of cbp_epoch. */
+cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
+                         const int64_t *order, int64_t batch, const double *learning_rate, int one_rate, double seconds,
+                         cbp_report *report);
 
 /* ---- beside the network ---- */
 

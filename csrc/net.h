@@ -119,12 +119,12 @@ typedef struct {
 } cbp_tn_job;
 void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
 
-/* online.c: trains on the rows of an epoch one by one, as batches of one row would, and returns how many it made: all
- * but the last, or those before the first whose cost is not finite, or none where it does not apply. What follows is
- * for the general path, which leaves gradient, activations and report behind. Adds to *sums. Its copy of the parameters
+/* online.c: trains on the first n rows of an epoch one by one, as batches of one row would, and returns how many it
+ * made: those before the first whose cost is not finite, or none where it does not apply. The last row of all is for
+ * the general path, which leaves gradient, activations and report behind. Adds to *sums. Its copy of the parameters
  * lies behind the frame of an EPOCH workspace. */
 size_t cbp_online_bytes(const cbp_net *net);
 int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
-                   const double *learning_rate, int one_rate, cbp_sums *sums);
+                   int64_t n, const double *learning_rate, int one_rate, cbp_sums *sums);
 
 #endif

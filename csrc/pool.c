@@ -239,6 +239,8 @@ void cbp_pool_run(cbp_pool *pool, cbp_cut cut, cbp_task *fn, void *ctx) {
     release(pool);
 }
 
+double cbp_seconds(void) { return 1e-9 * (double)cbp_nanoseconds(); }
+
 int cbp_pool_size(const cbp_pool *pool) {
     return !pool || cbp_load(&pool->lock) == cbp_load(&era) + 1 ? 1 : cbp_load(&pool->size);
 }

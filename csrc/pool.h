@@ -23,6 +23,9 @@ void cbp_pool_run(cbp_pool *pool, cbp_cut cut, cbp_task *fn, void *ctx);
 /* Threads that a run would have now: 1 for NULL or a pool at work */
 int cbp_pool_size(const cbp_pool *pool);
 
+/* A clock that only goes forward */
+double cbp_seconds(void);
+
 /* Processors that the control groups listed in the file `groups` leave, mounted below `mounts`; INT_MAX without limit
  * (processors.c) */
 int cbp_quota(const char *groups, const char *mounts);

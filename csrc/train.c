@@ -163,39 +163,109 @@ static cbp_status check_epoch(const cbp_net *net, const cbp_data *data, const in
     return CBP_OK;
 }
 
-/* The batches in turn; stops before the update of a batch whose cost is not finite */
-static cbp_status run_batches(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
-                              const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,
-                              cbp_report *report) {
-    cbp_sums total = {0, 0};
-    if (batch == 1) report->batch = cbp_online(net, mem, opt, data, order, learning_rate, one_rate, &total);
-    for (int64_t start = report->batch * batch; start < data->n; start += batch, report->batch++) {
-        const int64_t m = data->n - start < batch ? data->n - start : batch;
-        const cbp_frame f = cbp_frame_at(net, m, CBP_EPOCH, mem->work);
-        const cbp_data rows = take_batch(net, mem, &f, data, order, start);
-        const double rate = learning_rate[one_rate ? 0 : report->batch];
-        const cbp_sums sums = cbp_batch(net, mem, &f, &rows, opt, rate);
+/* Work after which it is worth a look at the clock: some hundredths of a millisecond, and of a second for the rows of
+ * online.c, which begins and ends with a copy of the parameters */
+#define FLOPS_A_LOOK 1e6
+#define ONLINE_ROWS(net) (1 + (int64_t)(1e8 / (double)((net)->n_params + 100)))
+
+typedef struct {
+    const cbp_net *net;
+    const cbp_mem *mem;
+    cbp_opt *opt;
+    const cbp_data *data;
+    const int64_t *order;
+    int64_t batch;
+    const double *rate;
+    int one_rate;
+    int singly; /* pause after every update */
+    double end; /* or when the clock shows this */
+    cbp_report *report;
+    cbp_sums total;
+} epoch_job;
+
+static int time_is_up(const epoch_job *job) {
+    return job->singly || (job->end < INFINITY && cbp_seconds() >= job->end);
+}
+
+/* Batches of one row by the routine for the whole network, as far as it goes */
+static cbp_status run_rows(epoch_job *job) {
+    const int64_t most = ONLINE_ROWS(job->net);
+    for (;;) {
+        const int64_t first = job->report->batch, left = job->data->n - 1 - first, n = left < most ? left : most;
+        const cbp_data from = job->order ? *job->data : cbp_rows(job->net, job->data, first, job->data->n - first);
+        const int64_t made = cbp_online(job->net, job->mem, job->opt, &from, job->order ? job->order + first : NULL, n,
+                                        job->rate + (job->one_rate ? 0 : first), job->one_rate, &job->total);
+        job->report->batch += made;
+        if (made < n || n == left) return CBP_OK;
+        if (time_is_up(job)) return CBP_PAUSED;
+    }
+}
+
+/* Batches in turn; stops before the update of one whose cost is not finite */
+static cbp_status run_batches(epoch_job *job) {
+    const cbp_net *net = job->net;
+    const int64_t n = job->data->n, batch = job->batch;
+    const double flops = 6.0 * (double)net->n_params * (double)batch;
+    const int64_t looks = job->singly ? 1 : 1 + (int64_t)(FLOPS_A_LOOK / flops);
+    for (int64_t start = job->report->batch * batch; start < n; start += batch) {
+        const int64_t m = n - start < batch ? n - start : batch, number = job->report->batch;
+        const cbp_frame f = cbp_frame_at(net, m, CBP_EPOCH, job->mem->work);
+        const cbp_data rows = take_batch(net, job->mem, &f, job->data, job->order, start);
+        const cbp_sums sums = cbp_batch(net, job->mem, &f, &rows, job->opt, job->rate[job->one_rate ? 0 : number]);
         if (!isfinite(sums.cost)) {
-            report->layer = nonfinite_layer(net, &f);
+            job->report->layer = nonfinite_layer(net, &f);
             return CBP_DIVERGED;
         }
-        total.cost += sums.cost;
-        total.weight += sums.weight;
+        job->total.cost += sums.cost;
+        job->total.weight += sums.weight;
+        job->report->batch++;
+        if (number % looks == 0 && start + batch < n && time_is_up(job)) return CBP_PAUSED;
     }
-    report->loss = cbp_objective(net, total);
-    report->layer = nonfinite_parameter(net, mem);
-    return report->layer ? CBP_DIVERGED : CBP_OK;
+    return CBP_OK;
+}
+
+static cbp_status run_epoch(epoch_job *job) {
+    cbp_status status = job->batch == 1 && !job->singly ? run_rows(job) : CBP_OK;
+    if (!status) status = run_batches(job);
+    job->report->cost = job->total.cost;
+    job->report->weight = job->total.weight;
+    if (status) return status;
+    job->report->loss = cbp_objective(job->net, job->total);
+    job->report->layer = nonfinite_parameter(job->net, job->mem);
+    return job->report->layer ? CBP_DIVERGED : CBP_OK;
+}
+
+cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
+                         const int64_t *order, int64_t batch, const double *learning_rate, int one_rate, double seconds,
+                         cbp_report *report) {
+    if (!data || !learning_rate || !report || !mem || !mem->work) return CBP_NULL_ARGUMENT;
+    cbp_status status = check_update(net, mem, opt);
+    if (!status) status = check_epoch(net, data, order, batch);
+    if (!status && (report->batch < 0 || report->batch > data->n / batch)) status = CBP_BAD_COUNT;
+    if (status) return status;
+    epoch_job job = {.net = net,
+                     .mem = mem,
+                     .opt = opt,
+                     .data = data,
+                     .order = order,
+                     .batch = batch,
+                     .rate = learning_rate,
+                     .one_rate = one_rate,
+                     .singly = seconds <= 0,
+                     .end = seconds < INFINITY ? cbp_seconds() + seconds : INFINITY,
+                     .report = report,
+                     .total = {report->cost, report->weight}};
+    report->loss = NAN;
+    report->layer = 0;
+    const cbp_fpmode mode = cbp_fp_enter();
+    status = run_epoch(&job);
+    cbp_fp_leave(mode);
+    return status;
 }
 
 cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
                      int64_t batch, const double *learning_rate, int one_rate, cbp_report *report) {
-    if (!data || !learning_rate || !report || !mem || !mem->work) return CBP_NULL_ARGUMENT;
-    cbp_status status = check_update(net, mem, opt);
-    if (!status) status = check_epoch(net, data, order, batch);
-    if (status) return status;
-    *report = (cbp_report){NAN, 0, 0};
-    const cbp_fpmode mode = cbp_fp_enter();
-    status = run_batches(net, mem, opt, data, order, batch, learning_rate, one_rate, report);
-    cbp_fp_leave(mode);
-    return status;
+    if (!report) return CBP_NULL_ARGUMENT;
+    *report = (cbp_report){.loss = NAN};
+    return cbp_epoch_for(net, mem, opt, data, order, batch, learning_rate, one_rate, INFINITY, report);
 }

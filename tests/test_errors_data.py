@@ -42,7 +42,11 @@ INPUTS = {
         TypeError,
         "X has dtype datetime64[s], expected real numbers",
     ),
-    "sparse": (lambda: net().predict(SPARSE), TypeError, "X is a sparse matrix; pass X.toarray()"),
+    "sparse": (
+        lambda: net().loss(SPARSE, [0.0]),
+        TypeError,
+        "X is a sparse matrix, which only fit, partial_fit and predict read; pass X.toarray()",
+    ),
     "masked": (
         lambda: net().predict(np.ma.zeros((1, 3))),
         TypeError,

@@ -17,6 +17,7 @@ cdef extern from "cbp.h" nogil:
         CBP_NULL_ARGUMENT
         CBP_TOO_LARGE
         CBP_DIVERGED
+        CBP_PAUSED
     ctypedef enum cbp_dtype:
         CBP_FLOAT32
         CBP_FLOAT64
@@ -130,6 +131,7 @@ cdef extern from "cbp.h" nogil:
         double loss
         int64_t batch
         int layer
+        double cost, weight
 
     cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, uint64_t seed, void *theta)
     cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, void *out)
@@ -143,6 +145,9 @@ cdef extern from "cbp.h" nogil:
     cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
                          const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,
                          cbp_report *report)
+    cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
+                             const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,
+                             double seconds, cbp_report *report)
     cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order)
     int64_t cbp_net_first_nonfinite(const cbp_net *net, cbp_pool *pool, int64_t n, const void *x)
     void cbp_philox(const uint32_t *counter, const uint32_t *key, uint32_t *out)

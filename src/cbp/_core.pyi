@@ -48,6 +48,7 @@ class Memory:
     optimizer: str | None
     slots: Real
     t: int
+    epochs: int
     forwarded: tuple[int, bool] | None
 
     def __init__(self, plan: Plan, theta: Real) -> None: ...
@@ -67,6 +68,8 @@ class Memory:
         order: NDArray[np.int64] | None,
         batch_size: int,
         learning_rate: float | NDArray[np.float64],
+        first: bool = True,
+        last: bool = True,
     ) -> float: ...
     def activations(self) -> list[Real]: ...
     def deltas(self) -> list[Real | None]: ...

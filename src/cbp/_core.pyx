@@ -6,10 +6,6 @@ Design: a Plan owns one immutable cbp_net; a Memory owns the arrays that one net
 cbp_mem. Their methods take arrays that _data.py has made ready and given the friendly messages for; what is checked
 here is what would otherwise read or write outside an array. Arrays are read through NumPy's C interface: the buffer
 protocol costs as much as a small network.
-
-Direct is the short way for one call from Python, `net.train_step(x, y, 0.5)`. Its methods look at the arguments as they
-come, and go straight to C if these are ready and sound. If anything is not as expected they decide nothing, but call
-the friendly function in Python of the same name, which takes everything and knows what to say.
 """
 
 import builtins
@@ -17,6 +13,7 @@ import builtins
 import numpy as np
 
 cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from libc.math cimport isfinite
@@ -218,14 +215,19 @@ cdef cbp_status train(const cbp_net *net, const cbp_mem *mem, const cbp_data *da
     return cbp_gradient(net, mem, data, loss) if up else cbp_backward(net, mem, data, loss)
 
 
+cdef double PATIENCE = 0.03  # seconds of an epoch between two looks for signals
+
+
 cdef class Memory:
     """The numbers one network trains: parameters, gradient, optimiser slots, workspace. One user at a time."""
 
     cdef readonly Plan plan
     cdef readonly object theta, grad, slots, optimizer
+    cdef public int64_t epochs  # made to their end; counted here, where no signal can come between
     cdef object _work, _x
     cdef cbp_mem _mem
     cdef cbp_opt _opt
+    cdef double _cost, _weight  # of the pass under way
     cdef size_t _capacity
     cdef Py_ssize_t _rows
     cdef bint _forward, _backward, _busy, _single
@@ -399,15 +401,22 @@ cdef class Memory:
             raise RuntimeError("no optimiser has been set")
         self._step(&self._opt, learning_rate)
 
-    def epoch(self, X, y, weight, order, Py_ssize_t batch_size, learning_rate):
-        """One pass over the samples in this order; returns the mean loss. A rate, or an array of one per batch."""
+    def epoch(self, X, y, weight, order, Py_ssize_t batch_size, learning_rate, bint first=True, bint last=True):
+        """One pass over the samples in this order, or the first, a middle or the last part of one.
+
+        A learning rate, or an array of one per batch. Returns the mean loss of the pass so far. A signal, as Ctrl-C
+        sends one, is heard between two updates.
+        """
         cdef cbp_data data
         cdef cbp_report report
         cdef double one = 0
         cdef const double *rate = &one
         cdef const int64_t *rows = NULL
         cdef bint per_batch = PyArray_Check(<PyObject *>learning_rate)
-        cdef cbp_status status
+        cdef cbp_status status = CBP_PAUSED
+        memset(&report, 0, sizeof(report))
+        if not first:
+            report.cost, report.weight = self._cost, self._weight
         if self.optimizer is None:
             raise RuntimeError("no optimiser has been set")
         fill(&data, &self.plan.expects, X, y, weight)
@@ -422,12 +431,16 @@ cdef class Memory:
         try:
             self._begin(None, 0, False)
             self._reserve(batch, CBP_EPOCH)
-            with nogil:
-                status = cbp_epoch(self.plan.net, &self._mem, &self._opt, &data, rows, batch, rate, not per_batch,
-                                   &report)
+            while status == CBP_PAUSED:
+                PyErr_CheckSignals()
+                with nogil:
+                    status = cbp_epoch_for(self.plan.net, &self._mem, &self._opt, &data, rows, batch, rate,
+                                           not per_batch, PATIENCE, &report)
             if status == CBP_DIVERGED:
                 raise Diverged(cbp_message(status).decode(), report.batch, report.layer)
             check(status)
+            self._cost, self._weight = report.cost, report.weight
+            self.epochs += last
         finally:
             self._leave()
         return report.loss
@@ -456,109 +469,7 @@ cdef class Memory:
 
 # ---- one call from Python ----
 
-cdef enum:
-    PREDICT, FORWARD, BACKWARD, GRADIENT, UPDATE, TRAIN_STEP, N_METHODS
-
-cdef Method[N_METHODS] methods
-
-
-cdef class Direct:
-    """Base of a network: the methods that `direct` makes find the numbers here."""
-
-    cdef public Memory _memory
-
-
-cdef bint begin(int method, Memory memory, PyObject **args, Py_ssize_t n, PyObject *names, PyObject **given,
-                Samples *s) noexcept:
-    """Arguments by parameter, and what the network expects of them."""
-    if memory is None or not take(&methods[method], args, n, names, given):
-        return False
-    s.expects = &memory.plan.expects
-    return True
-
-
-cdef object call_predict(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # X, out, check_finite
-    cdef Memory memory = net._memory
-    cdef Samples s
-    if begin(PREDICT, memory, args, n, names, given, &s):
-        _X = narrowed(s.expects, &given[0])
-        if read_inputs(&s, given[0]) and fits_outputs(&s, given[1]) and are_sound(&s, True, given[2]):
-            out = memory.plan.new_outputs(&s) if is_none(given[1]) else <object>given[1]
-            memory.plan.outputs(memory._mem.theta, s.data.n, s.data.x, PyArray_DATA(<PyArrayObject *>out))
-            return out
-    return leave_to_friendly(&methods[PREDICT], net, args, n, names)
-
-
-cdef object call_forward(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # X, check_finite
-    cdef Memory memory = net._memory
-    cdef Samples s
-    if begin(FORWARD, memory, args, n, names, given, &s):
-        _X = narrowed(s.expects, &given[0])
-        if read_inputs(&s, given[0]) and are_sound(&s, True, given[1]):
-            return memory.up(<object>given[0], &s.data, s.single)
-    return leave_to_friendly(&methods[FORWARD], net, args, n, names)
-
-
-cdef object call_backward(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # Y, sample_weight, check_finite
-    cdef Memory memory = net._memory
-    cdef Samples s
-    if begin(BACKWARD, memory, args, n, names, given, &s) and is_none(given[1]) and memory.recall(&s):
-        _Y = narrowed(s.expects, &given[0])
-        if read_targets(&s, given[0]) and are_sound(&s, False, given[2]):
-            return finite(net, memory.down(None, &s.data, s.single, NULL), NULL)
-    return leave_to_friendly(&methods[BACKWARD], net, args, n, names)
-
-
-cdef object call_gradient(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # X, y, sample_weight, check_finite
-    cdef Memory memory = net._memory
-    cdef Samples s
-    if begin(GRADIENT, memory, args, n, names, given, &s) and is_none(given[2]):
-        _X, _y = narrowed(s.expects, &given[0]), narrowed(s.expects, &given[1])
-        if read_inputs(&s, given[0]) and read_targets(&s, given[1]) and are_sound(&s, True, given[3]):
-            return finite(net, memory.down(<object>given[0], &s.data, s.single, NULL), NULL)
-    return leave_to_friendly(&methods[GRADIENT], net, args, n, names)
-
-
-cdef object call_update(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # learning_rate
-    cdef Memory memory = net._memory
-    cdef Samples s
-    cdef double rate
-    if begin(UPDATE, memory, args, n, names, given, &s) and as_number(given[0], &rate):
-        return memory.descend(rate)
-    return leave_to_friendly(&methods[UPDATE], net, args, n, names)
-
-
-cdef object call_train_step(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # X, Y, learning_rate, sample_weight, check_finite
-    cdef Memory memory = net._memory
-    cdef Samples s
-    cdef double rate
-    if begin(TRAIN_STEP, memory, args, n, names, given, &s) and as_number(given[2], &rate) and is_none(given[3]):
-        _X, _Y = narrowed(s.expects, &given[0]), narrowed(s.expects, &given[1])
-        if read_inputs(&s, given[0]) and read_targets(&s, given[1]) and are_sound(&s, True, given[4]):
-            return finite(net, memory.down(<object>given[0], &s.data, s.single, &rate), &rate)
-    return leave_to_friendly(&methods[TRAIN_STEP], net, args, n, names)
-
-
-cdef object finite(Direct net, double loss, const double *rate):
-    """The loss, or the error for one that is not finite."""
-    return loss if isfinite(loss) else net._finite(loss, None if rate == NULL else rate[0])
-
-
-_NAMES = ["predict", "forward", "backward", "gradient", "update", "train_step"]
-methods[PREDICT].call, methods[FORWARD].call = <void *>call_predict, <void *>call_forward
-methods[BACKWARD].call, methods[GRADIENT].call = <void *>call_backward, <void *>call_gradient
-methods[UPDATE].call, methods[TRAIN_STEP].call = <void *>call_update, <void *>call_train_step
-
-
-def direct(function):
-    """Decorator: does in C what `function` does, for arguments that C can read as they are."""
-    return describe(&methods[_NAMES.index(function.__name__)], Direct, function)
+include "_direct.pxi"
 
 
 # ---- beside the network ----

@@ -30,8 +30,8 @@ class Reader:
         self.loss = spec.loss.name
         self.takes_labels = spec.outputs is not None and spec.outputs.row_wise
 
-    def inputs(self, X: Any, check_finite: bool = True, name: str = "X") -> tuple[Array, bool]:
-        """Return `X` as (m, n_0), and whether it was one sample, (n_0,)."""
+    def inputs(self, X: Any, check_finite: bool = True, name: str = "X", first: int = 0) -> tuple[Array, bool]:
+        """Return `X` as (m, n_0), and whether it was one sample, (n_0,). Errors call its first row `first`."""
         single = False
         if type(X) is not np.ndarray or X.dtype is not self.dtype or not X.flags.carray:
             X = convert(X, self.dtype, name)
@@ -40,7 +40,7 @@ class Reader:
         elif X.ndim != 2 or X.shape[1] != self.n_in:
             raise self._wrong_inputs(X.shape, name)
         if check_finite and self.first_nonfinite(X) >= 0:
-            raise not_finite(X[0] if single else X, name)
+            raise not_finite(X[0] if single else X, name, first)
         return X, single
 
     def targets(self, y: Any, m: int, single: bool = False, check: bool = True, name: str = "y") -> Array | Labels:
@@ -143,7 +143,9 @@ class Reader:
 def convert(data: Any, dtype: np.dtype[Any] | None, name: str) -> Array:
     """Return data as a C-contiguous, aligned array of `dtype` (None: its own), without a copy where it is one."""
     if hasattr(data, "toarray"):
-        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+        raise TypeError(
+            f"{name} is a sparse matrix, which only fit, partial_fit and predict read; pass {name}.toarray()"
+        )
     if hasattr(data, "filled"):
         raise TypeError(f"{name} is a masked array; fill it first: {name}.filled(value)")
     try:
@@ -178,10 +180,10 @@ def _check_overflow(before: Array, after: Array, name: str) -> None:
             raise ValueError(f"{place(name, at)} is {before[at]:g}, which {after.dtype} cannot hold")
 
 
-def not_finite(array: Array, name: str) -> ValueError:
-    """Return the error for the first NaN or infinity in `array`, which has one."""
+def not_finite(array: Array, name: str, first: int = 0) -> ValueError:
+    """Return the error for the first NaN or infinity in `array`, which has one; its rows count from `first`."""
     at = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-    return ValueError(f"{place(name, at)} is {array[at]}")
+    return ValueError(f"{place(name, (at[0] + first, *at[1:]) if first else at)} is {array[at]}")
 
 
 def place(name: str, at: tuple[int, ...]) -> str:

@@ -48,7 +48,7 @@ class Header:
     def fill(self, state: State, arrays: dict[str, Array]) -> None:
         """Make `state`, an empty one, the network that header and arrays describe; the arrays are copied."""
         state._setup(self.spec, self.spec.plan(), arrays["params"].astype(self.spec.dtype))
-        state._epoch = self.epoch
+        state._memory.epochs = self.epoch
         state.metadata = self.metadata
         if self.optimizer is not None:
             state._use(self.optimizer)

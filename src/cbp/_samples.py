@@ -36,7 +36,7 @@ class Samples(NamedTuple):
         """Return the samples with each weight multiplied by that of its class."""
         if class_weight is None:
             return self
-        weight = class_weights(class_weight, _classes(self.y), max(reader.n_out, 2))
+        weight = class_weights(class_weight, classes_of(self.y), max(reader.n_out, 2))
         if self.weight is not None:
             weight *= self.weight
         return self._replace(weight=reader.weights(weight, len(weight), "class_weight"))
@@ -44,25 +44,30 @@ class Samples(NamedTuple):
 
 def split(samples: Samples, validation: Any, reader: Reader, seed: int, finite: bool) -> tuple[Samples, Samples | None]:
     """Return the samples for training, and those for validation or None."""
+    if validation is None or isinstance(validation, (tuple, list)):
+        return samples, validation_samples(validation, reader, finite)
+    train, held = shares(len(samples.X), validation, seed)
+    return samples.take(train), samples.take(held)
+
+
+def validation_samples(validation: Any, reader: Reader, finite: bool) -> Samples | None:
+    """Return the samples of (X, y) or (X, y, sample_weight), or None for None."""
     if validation is None:
-        return samples, None
-    if isinstance(validation, (tuple, list)):
-        if len(validation) not in (2, 3):
-            raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), not {len(validation)} things")
-        names = ("validation X", "validation y")
-        X, y, weight = (*validation, None)[:3]
-        return samples, Samples(*reader.batch(X, y, weight, finite, names))
-    return _split_off(samples, real(validation, "validation"), seed)
+        return None
+    if len(validation) not in (2, 3):
+        raise ValueError(f"validation must be (X, y) or (X, y, sample_weight), not {len(validation)} things")
+    X, y, weight = (*validation, None)[:3]
+    return Samples(*reader.batch(X, y, weight, finite, ("validation X", "validation y")))
 
 
-def _split_off(samples: Samples, fraction: float, seed: int) -> tuple[Samples, Samples]:
-    n = len(samples.X)
+def shares(n: int, validation: Any, seed: int) -> tuple[Labels, Labels]:
+    """Return what `split_rows` does, for the share that a person asks for."""
+    fraction = real(validation, "validation")
     if not 0 < fraction < 1:
         raise ValueError(f"validation must be between 0 and 1, or (X, y), not {fraction:g}")
     if n < 2:
         raise ValueError("validation needs at least 2 rows, one to train with and one to validate with")
-    train, held = split_rows(n, fraction, seed)
-    return samples.take(train), samples.take(held)
+    return split_rows(n, fraction, seed)
 
 
 def split_rows(n: int, fraction: float, seed: int) -> tuple[Labels, Labels]:
@@ -94,7 +99,7 @@ def class_weights(wanted: ClassWeight, classes: Labels, n_classes: int) -> Array
     return table[classes]
 
 
-def _classes(y: Array | Labels) -> Labels:
+def classes_of(y: Array | Labels) -> Labels:
     """Return the class of every sample: a label, the 0 or 1 of a single output, or the place of the 1 in a row."""
     if y.ndim == 1:
         return y

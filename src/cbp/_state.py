@@ -37,7 +37,6 @@ class State(_core.Direct):
             Layer(dense, self._params, self._grad, block) for dense, block in zip(spec.layers, plan.blocks, strict=True)
         )
         self._optimizer: Optimizer | None = None
-        self._epoch = 0
         self.metadata = {}
 
     def _use(self, wanted: OptimizerLike | None) -> Optimizer:
@@ -107,7 +106,7 @@ class State(_core.Direct):
     @property
     def epoch(self) -> int:
         """How many epochs the network was trained, over all calls of `fit` and `partial_fit`."""
-        return self._epoch
+        return self._memory.epochs
 
     @property
     def optimizer(self) -> Optimizer | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from typing import Any
 
@@ -19,7 +19,9 @@ ActivationLike = str | Row | dict[str, Any]
 LossLike = str | Row | dict[str, Any]
 OptimizerLike = str | Optimizer | type[Optimizer]
 CallbackLike = Callback | type[Callback] | Callable[[FitState], object]
+BatchesLike = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
 ClassWeight = Mapping[int, float] | str
+MetricLike = str | Callable[[Any, Any], float] | tuple[str, Callable[[Any, Any], float]]
 Schedule = Callable[[int], float]
 Path = str | PathLike[str]
 
@@ -27,11 +29,13 @@ __all__ = [
     "ActivationLike",
     "Array",
     "ArrayLike",
+    "BatchesLike",
     "CallbackLike",
     "ClassWeight",
     "DTypeLike",
     "Labels",
     "LossLike",
+    "MetricLike",
     "OptimizerLike",
     "Path",
     "Schedule",

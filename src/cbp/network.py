@@ -9,6 +9,7 @@ import numpy as np
 
 from cbp._core import direct
 from cbp._data import check_out
+from cbp._sources import Inputs, is_mapped, is_sparse
 from cbp._spec import Spec
 from cbp.layers import Dense, Layer
 from cbp.textbook import Textbook
@@ -92,7 +93,8 @@ class Network(Textbook, Trainer):
         Parameters
         ----------
         X : array_like, shape (m, n_0) or (n_0,)
-            Rows, or a single one. m = 0 is fine.
+            Rows, or a single one. m = 0 is fine. A memory map or a sparse matrix of SciPy's is read some megabytes at a
+            time.
         out : ndarray, shape (m, n_L) or (n_L,), optional
             Where to put them: of the network's dtype, C-contiguous, writable.
         check_finite : bool, default True
@@ -120,6 +122,8 @@ class Network(Textbook, Trainer):
         >>> net.predict([1, 2])
         array([0.5], dtype=float32)
         """
+        if is_sparse(X) or (is_mapped(X) and np.ndim(X) == 2):
+            return self._predict_rows(Inputs(X, self._reader, check_finite), out)
         X, single = self._reader.inputs(X, check_finite)
         shape = self._plan.widths[-1:] if single else (len(X), self._plan.widths[-1])
         if out is None:
@@ -127,6 +131,17 @@ class Network(Textbook, Trainer):
         else:
             X = check_out(out, shape, X)
         self._plan.predict(self._params, X, out.reshape(1, -1) if single else out)
+        return out
+
+    def _predict_rows(self, inputs: Inputs, out: Array | None) -> Array:
+        """Return the outputs for rows that are read some megabytes at a time."""
+        shape = (len(inputs), self._plan.widths[-1])
+        if out is None:
+            out = np.empty(shape, self._spec.dtype)
+        else:
+            check_out(out, shape, np.empty((0, self._reader.n_in), self._spec.dtype))
+        for start, end in inputs.spans():
+            self._plan.predict(self._params, inputs.read(slice(start, end)), out[start:end])
         return out
 
     def loss(

@@ -8,16 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbp import _core
-from cbp._arguments import real, whole
-from cbp._samples import Samples, split
+from cbp._arguments import whole
+from cbp._passes import Passes, passes_over
+from cbp._samples import Samples
 from cbp._state import State
 from cbp.callbacks import CallbackList, FitState
-from cbp.errors import diverged
 from cbp.history import History
+from cbp.metrics import Metric, by_name, measure
 
 if TYPE_CHECKING:
-    from cbp._typing import Array, ArrayLike, CallbackLike, ClassWeight, OptimizerLike, Schedule
+    from cbp._typing import (
+        ArrayLike,
+        BatchesLike,
+        CallbackLike,
+        ClassWeight,
+        MetricLike,
+        OptimizerLike,
+        Schedule,
+    )
 
 MAX_COUNT = 2**62
 
@@ -27,8 +35,8 @@ class Trainer(State):
 
     def fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | BatchesLike,
+        y: ArrayLike | None = None,
         *,
         epochs: int = 50,
         batch_size: int = 64,
@@ -37,7 +45,9 @@ class Trainer(State):
         sample_weight: ArrayLike | None = None,
         class_weight: ClassWeight | None = None,
         validation: float | tuple[Any, ...] | None = None,
+        metrics: MetricLike | Iterable[MetricLike] = (),
         shuffle: bool = True,
+        drop_last: bool = False,
         callbacks: CallbackLike | Iterable[CallbackLike] = (),
         progress: bool | None = None,
         check_finite: bool = True,
@@ -49,14 +59,16 @@ class Trainer(State):
 
         Parameters
         ----------
-        X : array_like, shape (n, n_0)
-            Inputs.
+        X : array_like, shape (n, n_0); or batches
+            Inputs. A memory map or a sparse matrix of SciPy's stays where it is: some megabytes of its rows are read at
+            a time. Without `y`: an iterable of (X, y) or (X, y, sample_weight), each of them one batch, or a function
+            that returns one; it is iterated, or called, once an epoch.
         y : array_like, shape (n, n_L), (n,) if n_L = 1, or (n,) class labels for a softmax output
             Targets.
         epochs : int, default 50
             Passes over the data.
         batch_size : int, default 64
-            Rows per update; the last batch of a pass may be smaller.
+            Rows per update; the last batch of a pass may be smaller. Of no effect where batches are given.
         optimizer : str, Optimizer or class, optional
             A name or another object than the one in use starts anew; the same object, or None, continues. None at
             the first training means Adam.
@@ -70,8 +82,15 @@ class Trainer(State):
             multiply the sample weights of the training rows, not those of the validation.
         validation : float or tuple (X, y) or (X, y, sample_weight), optional
             A share of the rows, between 0 and 1, taken away by the seed before training; or data of its own.
+        metrics : str, callable, (str, callable) or iterable of them, optional
+            What to measure after every epoch, on the rows trained on (an extra prediction of them all; not with
+            batches) and on those of the validation: a name of `cbp.metrics`, or a function of targets (n, n_L), or
+            labels (n,), and outputs (n, n_L). The figures go by the metric's name, and "val_" and the name.
         shuffle : bool, default True
-            Take the rows in a new random order in every epoch, by the network's seed and epoch counter.
+            Take the rows in a new random order in every epoch, by the network's seed and epoch counter. Batches stay
+            in the order that they come in.
+        drop_last : bool, default False
+            Leave out the rows at the end of an epoch that do not fill a batch.
         callbacks : Callback, function, or iterable of them
             Called at the end of every epoch: see `Callback`.
         progress : bool, optional
@@ -92,6 +111,8 @@ class Trainer(State):
             A loss or a parameter left the finite range.
         ImportError
             ``progress=True`` without tqdm.
+        KeyboardInterrupt
+            Ctrl-C, heard between two updates some hundredths of a second later. The network keeps those that were made.
 
         Examples
         --------
@@ -103,16 +124,27 @@ class Trainer(State):
         array([0., 1., 1., 0.], dtype=float32)
         """
         epochs = whole(epochs, "epochs", 0, MAX_COUNT)
-        samples = Samples(*self._reader.batch(X, y, sample_weight, check_finite))
-        train, held_out = split(samples, validation, self._reader, self.seed, check_finite)
-        run = _Passes(self, train.weighted(class_weight, self._reader), batch_size, shuffle, schedule)
+        run, held_out = passes_over(
+            self,
+            X,
+            y,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            validation=validation,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            schedule=schedule,
+            check_finite=check_finite,
+        )
+        wanted = by_name(metrics, self._spec.loss.name)
         followers = CallbackList(callbacks, progress)
         self._use(optimizer)
         state = FitState(self, epochs, History())  # type: ignore[arg-type]
         followers.on_fit_begin(state)
         try:
             while state.epoch + 1 < epochs and not state.stop:
-                _one_epoch(state, run, held_out)
+                _one_epoch(state, run, held_out, wanted)
                 followers.on_epoch_end(state)
         finally:
             followers.on_fit_end(state)
@@ -120,12 +152,13 @@ class Trainer(State):
 
     def partial_fit(
         self,
-        X: ArrayLike,
-        y: ArrayLike,
+        X: ArrayLike | BatchesLike,
+        y: ArrayLike | None = None,
         *,
         batch_size: int = 64,
         optimizer: OptimizerLike | None = None,
         shuffle: bool = True,
+        drop_last: bool = False,
         sample_weight: ArrayLike | None = None,
         class_weight: ClassWeight | None = None,
         check_finite: bool = True,
@@ -134,7 +167,7 @@ class Trainer(State):
 
         Parameters
         ----------
-        X, y, batch_size, optimizer, shuffle, sample_weight, class_weight, check_finite
+        X, y, batch_size, optimizer, shuffle, drop_last, sample_weight, class_weight, check_finite
             As for `fit`.
 
         Returns
@@ -155,55 +188,33 @@ class Trainer(State):
         >>> net.partial_fit([[0.0], [1.0]], [1.0, 3.0]) < first
         True
         """
-        samples = Samples(*self._reader.batch(X, y, sample_weight, check_finite))
-        run = _Passes(self, samples.weighted(class_weight, self._reader), batch_size, shuffle, None)
+        run, _ = passes_over(
+            self,
+            X,
+            y,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            validation=None,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            schedule=None,
+            check_finite=check_finite,
+        )
         self._use(optimizer)
         return run.one(0)[0]
 
 
-class _Passes:
-    """The passes over one set of samples."""
-
-    def __init__(
-        self, net: Trainer, samples: Samples, batch_size: int, shuffle: bool, schedule: Schedule | None
-    ) -> None:
-        self.net, self.samples, self.shuffle = net, samples, shuffle
-        self.n = len(samples.X)
-        self.batch_size = min(whole(batch_size, "batch_size", 1), self.n)
-        if schedule is not None and not callable(schedule):
-            raise TypeError(f"schedule must be a function of the step, not {schedule!r}")
-        self.schedule = schedule
-
-    def rates(self) -> Any:
-        """Return the learning rate of the coming pass, or that of every batch of it."""
-        if self.schedule is None:
-            optimizer = self.net._optimizer
-            assert optimizer is not None
-            return optimizer.learning_rate
-        t = self.net._memory.t
-        steps = range(t, t - (-self.n // self.batch_size))
-        return np.array([real(self.schedule(step), f"schedule({step})", low=0.0) for step in steps])
-
-    def one(self, epoch: int) -> tuple[float, float]:
-        """Make one pass; return its loss and the last learning rate. `epoch` is for the error message."""
-        net, rates = self.net, self.rates()
-        order = _core.permutation(net.seed, net._epoch, self.n) if self.shuffle else None
-        last = float(rates if self.schedule is None else rates[-1])
-        try:
-            loss = net._memory.epoch(*self.samples, order, self.batch_size, rates)
-        except _core.Diverged as report:
-            raise diverged(report, epoch, last) from None
-        net._epoch += 1
-        return loss, last
-
-
-def _one_epoch(state: FitState, run: _Passes, held_out: Samples | None) -> None:
-    """Train for one epoch, validate, and note the figures in `state`."""
+def _one_epoch(state: FitState, run: Passes, held_out: Samples | None, wanted: dict[str, Metric]) -> None:
+    """Train for one epoch, measure, and note the figures in `state`."""
     begin = time.perf_counter()
     loss, rate = run.one(state.epoch + 1)
     logs = {"loss": loss}
+    made = run.outputs() if wanted else None
+    if made is not None:
+        logs.update(measure(wanted, *made))
     if held_out is not None:
-        logs.update(_validate(run.net, held_out))
+        logs.update(_validate(run.net, held_out, wanted))
     logs["learning_rate"] = rate
     logs["seconds"] = time.perf_counter() - begin
     state.epoch += 1
@@ -211,26 +222,17 @@ def _one_epoch(state: FitState, run: _Passes, held_out: Samples | None) -> None:
     state.history.append(logs)
 
 
-def _validate(net: Trainer, held_out: Samples) -> dict[str, float]:
-    """Return the loss of the held-out samples, and their accuracy where the loss is a cross-entropy."""
+def _validate(net: Trainer, held_out: Samples, wanted: dict[str, Metric]) -> dict[str, float]:
+    """Return loss and metrics of the held-out samples, and their accuracy where the loss is a cross-entropy."""
     figures = {"val_loss": net._plan.evaluate(net.params, *held_out)}
-    measure = ACCURACY.get(net._spec.loss.name)
-    if measure is not None:
+    loss = net._spec.loss.name
+    if loss in CROSS_ENTROPIES and "accuracy" not in wanted:
+        wanted = by_name("accuracy", loss) | wanted
+    if wanted:
         outputs = np.empty((len(held_out.X), net._spec.n_out), net.dtype)
         net._plan.predict(net.params, held_out.X, outputs)
-        right = measure(outputs, held_out.y)
-        figures["val_accuracy"] = int(np.count_nonzero(right)) / right.size
+        figures.update(measure(wanted, held_out.y, outputs, "val_"))
     return figures
 
 
-def _same_class(outputs: Array, y: Array) -> Array:
-    """Whether the largest output is at the label, or at the largest target (n,)."""
-    return np.argmax(outputs, axis=1) == (y if y.ndim == 1 else np.argmax(y, axis=1))
-
-
-def _same_side(outputs: Array, y: Array) -> Array:
-    """Whether an output lies on its target's side of one half (n, n_L)."""
-    return (outputs >= 0.5) == (y >= 0.5)
-
-
-ACCURACY = {"binary_cross_entropy": _same_side, "categorical_cross_entropy": _same_class}
+CROSS_ENTROPIES = {"binary_cross_entropy", "categorical_cross_entropy"}

@@ -261,3 +261,53 @@ CASE(divergence_of_the_last_update_is_seen) {
         cbp_net_free(s.net);
     }
 }
+
+/* Paused after every update, and going on as if nothing had been */
+static void in_pieces(sample *s, int64_t batch, const int64_t *order) {
+    const int64_t n = cbp_n_params(s->net), batches = (s->data.n + batch - 1) / batch;
+    void *const start = copy_of(s->dtype, n, s->mem.theta), *const theta = s->mem.theta;
+    double rate[ROWS];
+    for (int i = 0; i < ROWS; i++) rate[i] = 0.1 + 0.01 * i;
+    cbp_opt whole = {.kind = CBP_OPT_sgd}, parts = whole;
+    cbp_report want, got = {0};
+    CHECK(cbp_epoch(s->net, &s->mem, &whole, &s->data, order, batch, rate, 0, &want) == CBP_OK);
+    s->mem.theta = start;
+    for (int64_t i = 1; i <= batches; i++) {
+        const cbp_status status = cbp_epoch_for(s->net, &s->mem, &parts, &s->data, order, batch, rate, 0, 0, &got);
+        CHECK(status == (i < batches ? CBP_PAUSED : CBP_OK) && got.batch == i && parts.t == i);
+    }
+    CHECK_BYTES(n, size_of(s->dtype), start, theta);
+    CHECK_BYTES(1, sizeof(double), &got.loss, &want.loss);
+    CHECK(whole.t == parts.t && want.batch == got.batch);
+}
+
+CASE(an_epoch_in_pieces_is_the_epoch) {
+    static const int64_t batches[] = {1, 2, 5, ROWS};
+    const int width[] = {3, 4, 2, 0};
+    const cbp_act act[] = {CBP_ACT_tanh, CBP_ACT_sigmoid};
+    for (int dtype = 0; dtype < CBP_N_DTYPE; dtype++)
+        for (int i = 0; i < 8; i++) {
+            sample s = shape((cbp_dtype)dtype, width, act, CBP_LOSS_half_squared_error);
+            int64_t order[ROWS];
+            fill(&s, NULL, ROWS);
+            CHECK(cbp_permutation(3, 0, ROWS, order) == CBP_OK);
+            NOTE("%s, batch %d, %s", DTYPE_NAME[dtype], (int)batches[i / 2], i % 2 ? "shuffled" : "in order");
+            in_pieces(&s, batches[i / 2], i % 2 ? order : NULL);
+            cbp_net_free(s.net);
+        }
+}
+
+CASE(an_epoch_goes_on_at_one_of_its_batches_only) {
+    const int width[] = {2, 1, 0};
+    const cbp_act act[] = {CBP_ACT_identity};
+    sample s = shape(CBP_FLOAT32, width, act, CBP_LOSS_half_squared_error);
+    const double rate = 0.1;
+    cbp_opt opt = {.kind = CBP_OPT_sgd};
+    fill(&s, NULL, ROWS);
+    for (int i = 0; i < 2; i++) {
+        cbp_report report = {.batch = i ? ROWS + 1 : -1};
+        CHECK(cbp_epoch_for(s.net, &s.mem, &opt, &s.data, NULL, 1, &rate, 1, 1, &report) == CBP_BAD_COUNT);
+    }
+    CHECK(opt.t == 0);
+    cbp_net_free(s.net);
+}

@@ -1,0 +1,175 @@
+"""The passes of a training over its rows: order, learning rates, parts. The step loops are in the core.
+
+Used by training.py. What is not an array in memory comes from _sources.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cbp import _core
+from cbp._arguments import real, whole
+from cbp._samples import Samples, shares, split, validation_samples
+from cbp._sources import Batches, Piece, Rows, is_mapped, is_sparse
+from cbp.errors import diverged
+
+if TYPE_CHECKING:
+    from cbp._typing import Array, Schedule
+    from cbp.training import Trainer
+
+
+class Passes:
+    """What all passes have in common: a network, and learning rates."""
+
+    def __init__(self, net: Trainer, schedule: Schedule | None) -> None:
+        if schedule is not None and not callable(schedule):
+            raise TypeError(f"schedule must be a function of the step, not {schedule!r}")
+        self.net, self.schedule = net, schedule
+
+    def rates(self, n_batches: int) -> Any:
+        """Return the learning rate of the coming batches, or that of every one of them."""
+        if self.schedule is None:
+            optimizer = self.net._optimizer
+            assert optimizer is not None
+            return optimizer.learning_rate
+        t = self.net._memory.t
+        return np.array([real(self.schedule(step), f"schedule({step})", low=0.0) for step in range(t, t + n_batches)])
+
+    def one(self, epoch: int) -> tuple[float, float]:
+        """Make one pass; return its loss and the last learning rate. `epoch` is for the error message."""
+        raise NotImplementedError
+
+    def outputs(self) -> tuple[Any, Array] | None:
+        """Return targets and outputs of all rows as the network is now; None where rows cannot be had again."""
+        return None
+
+    def piecewise(self, pieces: Iterable[Piece], epoch: int) -> tuple[float, float]:
+        """Make one pass over these pieces."""
+        memory, coming = self.net._memory, iter(pieces)
+        piece: Piece | None = next(coming)
+        batches, loss, last = 0, 0.0, 0.0
+        while piece is not None:
+            following = next(coming, None)
+            count = -(-len(piece.samples.X) // piece.batch_size)
+            rates = self.rates(count)
+            last = float(rates if self.schedule is None else rates[-1])
+            try:
+                loss = memory.epoch(*piece.samples, None, piece.batch_size, rates, batches == 0, following is None)
+            except _core.Diverged as report:
+                message, batch, layer = report.args
+                raise diverged(_core.Diverged(message, batch + batches, layer), epoch, last) from None
+            piece, batches = following, batches + count
+        return loss, last
+
+
+class ArrayPasses(Passes):
+    """Over samples in memory."""
+
+    def __init__(
+        self, net: Trainer, samples: Samples, batch_size: int, shuffle: bool, schedule: Schedule | None
+    ) -> None:
+        super().__init__(net, schedule)
+        self.samples, self.shuffle = samples, shuffle
+        self.n = len(samples.X)
+        self.batch_size = min(batch_size, self.n)
+
+    def one(self, epoch: int) -> tuple[float, float]:
+        """Make one pass: a single call of the core."""
+        net, rates = self.net, self.rates(-(-self.n // self.batch_size))
+        order = _core.permutation(net.seed, net.epoch, self.n) if self.shuffle else None
+        last = float(rates if self.schedule is None else rates[-1])
+        try:
+            loss = net._memory.epoch(*self.samples, order, self.batch_size, rates)
+        except _core.Diverged as report:
+            raise diverged(report, epoch, last) from None
+        return loss, last
+
+    def outputs(self) -> tuple[Any, Array]:
+        """Return targets and outputs of all rows."""
+        outputs = np.empty((self.n, self.net._spec.n_out), self.net.dtype)
+        self.net._plan.predict(self.net.params, self.samples.X, outputs)
+        return self.samples.y, outputs
+
+
+class RowPasses(Passes):
+    """Over rows that are read as they are needed, or over whole batches only."""
+
+    def __init__(
+        self, net: Trainer, rows: Rows, batch_size: int, shuffle: bool, schedule: Schedule | None, drop_last: bool
+    ) -> None:
+        super().__init__(net, schedule)
+        self.rows, self.shuffle = rows, shuffle
+        n = len(rows)
+        self.batch_size = batch_size if drop_last else min(batch_size, n)
+        self.n = n // batch_size * batch_size if drop_last else n
+        if self.n == 0:
+            raise ValueError(f"drop_last leaves nothing: {n} rows are less than a batch of {batch_size}")
+
+    def one(self, epoch: int) -> tuple[float, float]:
+        """Make one pass, some megabytes at a time."""
+        net = self.net
+        order = _core.permutation(net.seed, net.epoch, len(self.rows)) if self.shuffle else None
+        return self.piecewise(self.rows.pieces(order, self.batch_size, self.n), epoch)
+
+    def outputs(self) -> tuple[Any, Array]:
+        """Return targets and outputs of all rows, some megabytes at a time."""
+        net, done = self.net, 0
+        outputs, targets = np.empty((len(self.rows), net._spec.n_out), net.dtype), []
+        for piece in self.rows.pieces(None, self.batch_size, len(self.rows)):
+            m = len(piece.samples.X)
+            net._plan.predict(net.params, piece.samples.X, outputs[done : done + m])
+            targets.append(piece.samples.y)
+            done += m
+        return np.concatenate(targets), outputs
+
+
+class BatchPasses(Passes):
+    """Over batches that somebody else makes."""
+
+    def __init__(self, net: Trainer, batches: Batches, schedule: Schedule | None) -> None:
+        super().__init__(net, schedule)
+        self.batches = batches
+
+    def one(self, epoch: int) -> tuple[float, float]:
+        """Make one pass: a call of the core for each batch."""
+        return self.piecewise(self.batches.pieces(), epoch)
+
+
+def passes_over(
+    net: Trainer,
+    X: Any,
+    y: Any,
+    *,
+    sample_weight: Any,
+    class_weight: Any,
+    validation: Any,
+    batch_size: Any,
+    shuffle: bool,
+    drop_last: bool,
+    schedule: Schedule | None,
+    check_finite: bool,
+) -> tuple[Passes, Samples | None]:
+    """Return the passes that training with these arguments makes, and the samples held out for validation."""
+    batch_size, reader = whole(batch_size, "batch_size", 1), net._reader
+    if y is None:
+        for name, value in (("sample_weight", sample_weight), ("class_weight", class_weight)):
+            if value is not None:
+                raise ValueError(f"{name} does not go with batches; a batch may be (X, y, sample_weight)")
+        if validation is not None and not isinstance(validation, (tuple, list)):
+            raise ValueError("no share can be taken from batches for validation: give (X, y)")
+        run = BatchPasses(net, Batches(X, reader, check_finite), schedule)
+        return run, validation_samples(validation, reader, check_finite)
+    if is_sparse(X) or is_mapped(X) or drop_last:
+        rows, held_out = Rows(X, y, sample_weight, reader, check_finite), None
+        if validation is None or isinstance(validation, (tuple, list)):
+            held_out = validation_samples(validation, reader, check_finite)
+        else:
+            train, held = shares(len(rows), validation, net.seed)
+            rows, held_out = rows.only(train), rows.take(held)
+        return RowPasses(net, rows.weighted(class_weight), batch_size, shuffle, schedule, drop_last), held_out
+    samples = Samples(*reader.batch(X, y, sample_weight, check_finite))
+    train_on, held_out = split(samples, validation, reader, net.seed, check_finite)
+    return ArrayPasses(net, train_on.weighted(class_weight, reader), batch_size, shuffle, schedule), held_out
