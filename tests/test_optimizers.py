@@ -276,3 +276,16 @@ def test_fit_makes_the_same_steps(name):
             optimizer.step(by_hand)
     assert np.array(by_fit.params).tobytes() == np.array(by_hand.params).tobytes()
     assert by_fit._memory.slots.tobytes() == by_hand._memory.slots.tobytes()
+
+
+@pytest.mark.parametrize("name", rows("optimizers"))
+def test_every_optimiser_learns(name):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2, 2, (60, 2))
+    y = np.sin(X[:, 0]) * X[:, 1]
+    optimizer = cbp.optimizers.get(name)
+    if name != "adadelta":  # which makes its rate itself
+        optimizer.learning_rate = 0.03
+    net = cbp.Network([2, 16, 1], activation="tanh", output="identity", seed=0)
+    history = net.fit(X, y, epochs=300, batch_size=60, optimizer=optimizer, progress=False)
+    assert history.loss[-1] < 0.1 * history.loss[0]
