@@ -198,11 +198,14 @@ cbp_status cbp_backward(const cbp_net *net, const cbp_mem *mem, const cbp_data *
 /* The two above in one. */
 cbp_status cbp_gradient(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
 
-/* An optimiser: which, its arguments in the table's order, and t, the number of updates it has made. */
+/* An optimiser: which, its arguments in the table's order, t, the number of updates it has made, and J where the
+ * gradient was taken. cbp_epoch sets that; before cbp_update the caller does, for irprop_plus, which alone looks at it.
+ */
 typedef struct {
     cbp_optimizer kind;
     double arg[CBP_MAX_ARGS];
     int64_t t;
+    double loss;
 } cbp_opt;
 
 /* One update of theta in place by grad (not modified). Uses theta, grad, slots. opt->t grows by one. */

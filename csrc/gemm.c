@@ -212,7 +212,7 @@ static void tn_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t 
     const cbp_use *use = tn->use;
     if (use->opt)
         net->k->opt[use->opt->kind](rows, cols, tn->s->n_out, use->opt->arg, use->learning_rate, use->opt->t,
-                                    element(net, tn->mem->theta, at), use->factor, g, ldg,
+                                    use->opt->loss, element(net, tn->mem->theta, at), use->factor, g, ldg,
                                     tn->mem->slots ? element(net, tn->mem->slots, at) : NULL, net->n_params);
     else if (use->factor != 1)
         net->k->scale(rows, cols, use->factor, g, ldg);

@@ -97,9 +97,9 @@ typedef struct {
                              double *c);
 
     /* w (rows, cols), ld reals from row to row := one step of the optimiser from factor * g, g being ldg reals from row
-     * to row; slot i lies like w, from slots + i * n on. t = 1, 2, ... counts the updates. */
-    void (*opt[CBP_N_OPT])(int64_t rows, int64_t cols, int64_t ld, const double *arg, double lr, int64_t t, void *w,
-                           double factor, const void *g, int64_t ldg, void *slots, int64_t n);
+     * to row; slot i lies like w, from slots + i * n on. t = 1, 2, ... counts the updates; loss: J where g was taken */
+    void (*opt[CBP_N_OPT])(int64_t rows, int64_t cols, int64_t ld, const double *arg, double lr, int64_t t, double loss,
+                           void *w, double factor, const void *g, int64_t ldg, void *slots, int64_t n);
 
     /* d (rows, cols) := e * d; x := factor * x; rows ld or lde reals apart */
     void (*multiply)(int64_t rows, int64_t cols, const void *e, int64_t lde, void *d, int64_t ld);

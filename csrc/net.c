@@ -226,7 +226,7 @@ static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame
     cbp_sums sums = {0, 0};
     net->k->weighted_sum(f->m, data->weight, f->c, &sums.cost, &sums.weight);
     if (opt && !isfinite(sums.cost)) return sums;
-    if (opt) opt->t++;
+    if (opt) opt->t++, opt->loss = cbp_objective(net, sums);
     const double factor = net->reduction == CBP_SUM ? 1 : sums.weight > 0 ? 1 / sums.weight : 0;
     const cbp_use use = {opt, learning_rate, factor};
     job.use = &use;

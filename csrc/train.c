@@ -28,7 +28,7 @@ static void update_part(void *ctx, int part, int thread) {
     int64_t i, n;
     cbp_share(net->n_params, CBP_ALIGN, part, job->cut.parts, &i, &n);
     char *const slots = job->mem->slots ? (char *)job->mem->slots + (size_t)i * net->real : NULL;
-    net->k->opt[job->opt->kind](1, n, n, job->opt->arg, job->learning_rate, job->opt->t,
+    net->k->opt[job->opt->kind](1, n, n, job->opt->arg, job->learning_rate, job->opt->t, job->opt->loss,
                                 (char *)job->mem->theta + (size_t)i * net->real, 1,
                                 cbp_at(job->mem->grad, i, net->real), n, slots, net->n_params);
 }

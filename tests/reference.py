@@ -202,4 +202,174 @@ def adam(w, grads, learning_rate, beta1, beta2, eps):
         yield w
 
 
-OPTIMIZERS = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "adam": adam}
+def adamw(w, grads, learning_rate, beta1, beta2, eps, weight_decay):
+    """Loshchilov and Hutter, ICLR 2019, Algorithm 2, its decay multiplied by the learning rate."""
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(grads, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        m_hat = m / (1 - math.pow(beta1, t))
+        v_hat = v / (1 - math.pow(beta2, t))
+        w = w - learning_rate * m_hat / (np.sqrt(v_hat) + eps) - learning_rate * weight_decay * w
+        yield w
+
+
+def amsgrad(w, grads, learning_rate, beta1, beta2, eps):
+    """Reddi, Kale and Kumar, ICLR 2018, Algorithm 2, with the corrections of Adam."""
+    m, v, v_hat = np.zeros_like(w), np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(grads, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        v_hat = np.maximum(v_hat, v)
+        step = m / (1 - math.pow(beta1, t))
+        w = w - learning_rate * step / (np.sqrt(v_hat / (1 - math.pow(beta2, t))) + eps)
+        yield w
+
+
+def nadam(w, grads, learning_rate, beta1, beta2, eps):
+    """Dozat, Incorporating Nesterov Momentum into Adam, 2016, with the schedule of the momentum that it recommends."""
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    mu = [beta1 * (1 - 0.5 * math.pow(0.96, 1 / 250))]
+    for t, g in enumerate(grads, start=1):
+        mu.append(beta1 * (1 - 0.5 * math.pow(0.96, (t + 1) / 250)))
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        m_hat = mu[t] * m / (1 - math.prod(mu[: t + 1])) + (1 - mu[t - 1]) * g / (1 - math.prod(mu[:t]))
+        w = w - learning_rate * m_hat / (np.sqrt(v / (1 - math.pow(beta2, t))) + eps)
+        yield w
+
+
+def radam(w, grads, learning_rate, beta1, beta2, eps):
+    """Liu et al., ICLR 2020, Algorithm 2; eps beside the root as in the authors' program."""
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    rho_infinity = 2 / (1 - beta2) - 1
+    for t, g in enumerate(grads, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        m_hat = m / (1 - math.pow(beta1, t))
+        rho = rho_infinity - 2 * t * math.pow(beta2, t) / (1 - math.pow(beta2, t))
+        if rho > 4:
+            adaptive = math.sqrt(1 - math.pow(beta2, t)) / (np.sqrt(v) + eps)
+            over = (rho_infinity - 4) * (rho_infinity - 2) * rho
+            w = w - learning_rate * math.sqrt((rho - 4) * (rho - 2) * rho_infinity / over) * m_hat * adaptive
+        else:
+            w = w - learning_rate * m_hat
+        yield w
+
+
+def rmsprop(w, grads, learning_rate, rho, eps):
+    """Tieleman and Hinton, Lecture 6.5, 2012: the gradient over the root of its running mean square."""
+    mean_square = np.zeros_like(w)
+    for g in grads:
+        mean_square = rho * mean_square + (1 - rho) * g**2
+        w = w - learning_rate * g / (np.sqrt(mean_square) + eps)
+        yield w
+
+
+def adagrad(w, grads, learning_rate, eps):
+    """Duchi, Hazan and Singer, JMLR 12, 2011, with a diagonal matrix."""
+    seen = []
+    for g in grads:
+        seen.append(g)
+        w = w - learning_rate * g / (np.linalg.norm(seen, axis=0) + eps)
+        yield w
+
+
+def adadelta(w, grads, learning_rate, rho, eps):
+    """Zeiler, arXiv 1212.5701, 2012, Algorithm 1, its step multiplied by the learning rate."""
+    mean_g, mean_x = np.zeros_like(w), np.zeros_like(w)
+    for g in grads:
+        mean_g = rho * mean_g + (1 - rho) * g**2
+        x = -np.sqrt(mean_x + eps) / np.sqrt(mean_g + eps) * g
+        mean_x = rho * mean_x + (1 - rho) * x**2
+        w = w + learning_rate * x
+        yield w
+
+
+def lion(w, grads, learning_rate, beta1, beta2, weight_decay):
+    """Chen et al., Symbolic Discovery of Optimization Algorithms, NeurIPS 2023, Algorithm 2."""
+    m = np.zeros_like(w)
+    for g in grads:
+        update = np.sign(beta1 * m + (1 - beta1) * g)
+        m = beta2 * m + (1 - beta2) * g
+        w = w - learning_rate * (update + weight_decay * w)
+        yield w
+
+
+def rprop(w, grads, learning_rate, eta_minus, eta_plus, step_min, step_max, losses=None, improved=False):
+    """The Rprop family weight by weight, after Igel and Huesken, Neurocomputing 50, 2003: with `losses` iRprop+."""
+    w, before, delta, move = w.copy(), np.zeros_like(w), np.full_like(w, learning_rate), np.zeros_like(w)
+    backtracks = losses is not None
+    for t, given in enumerate(grads):
+        g = given.copy()
+        for i in range(w.size):
+            product = before[i] * g[i]
+            if product > 0:
+                delta[i] = min(delta[i] * eta_plus, step_max)
+            elif product < 0:
+                delta[i] = max(delta[i] * eta_minus, step_min)
+                if improved:
+                    g[i] = 0
+            move[i] = -move[i] if backtracks and product < 0 else -np.sign(g[i]) * delta[i]
+            if not backtracks or product >= 0 or losses[t] > losses[t - 1]:
+                w[i] += move[i]
+        before = g
+        yield w.copy()
+
+
+def rprop_minus(w, grads, *args, **named):
+    """Rprop without backtracking."""
+    return rprop(w, grads, *args, **named)
+
+
+def irprop_minus(w, grads, *args, **named):
+    """Rprop that forgets the gradient where the sign changed."""
+    return rprop(w, grads, *args, improved=True, **named)
+
+
+def irprop_plus(w, grads, *args, losses, **named):
+    """The same, and such a weight goes back where the loss grew; losses may grow with the gradients."""
+    return rprop(w, grads, *args, losses=losses, improved=True, **named)
+
+
+def quickprop(w, grads, learning_rate, mu, weight_decay):
+    """Fahlman, CMU-CS-88-162, 1988, weight by weight, the steps bounded and started as in his program of that year."""
+    w, p, d = w.copy(), np.zeros_like(w), np.zeros_like(w)
+    shrink = mu / (1 + mu)
+    for g in grads:
+        s = g + weight_decay * w
+        for i in range(w.size):
+            step = 0.0
+            if d[i] < 0:
+                if s[i] > 0:
+                    step -= learning_rate * s[i]
+                step += mu * d[i] if s[i] >= shrink * p[i] else d[i] * s[i] / (p[i] - s[i])
+            elif d[i] > 0:
+                if s[i] < 0:
+                    step -= learning_rate * s[i]
+                step += mu * d[i] if s[i] <= shrink * p[i] else d[i] * s[i] / (p[i] - s[i])
+            else:
+                step -= learning_rate * s[i]
+            d[i] = step
+        p, w = s, w + d
+        yield w
+
+
+OPTIMIZERS = {
+    "sgd": sgd,
+    "momentum": momentum,
+    "nesterov": nesterov,
+    "adam": adam,
+    "adamw": adamw,
+    "amsgrad": amsgrad,
+    "nadam": nadam,
+    "radam": radam,
+    "rmsprop": rmsprop,
+    "adagrad": adagrad,
+    "adadelta": adadelta,
+    "lion": lion,
+    "rprop_minus": rprop_minus,
+    "irprop_minus": irprop_minus,
+    "irprop_plus": irprop_plus,
+    "quickprop": quickprop,
+}

@@ -273,6 +273,26 @@ OPTIMISERS = {
         ValueError,
         "momentum must be at least 0 and less than 1, not 1",
     ),
+    "factor that does not shrink": (
+        lambda: cbp.optimizers.RpropMinus(eta_minus=1),
+        ValueError,
+        "eta_minus must be at least 0 and less than 1, not 1",
+    ),
+    "factor that does not grow": (
+        lambda: cbp.optimizers.IRpropPlus(eta_plus=0.9),
+        ValueError,
+        "eta_plus must be at least 1, not 0.9",
+    ),
+    "bounds": (
+        lambda: cbp.optimizers.IRpropMinus(step_min=3, step_max=2),
+        ValueError,
+        "step_min must be at most step_max, 2, not 3",
+    ),
+    "decay": (
+        lambda: cbp.optimizers.AdamW(weight_decay=-0.1),
+        ValueError,
+        "weight_decay must be at least 0, not -0.1",
+    ),
     "nesterov": (
         lambda: cbp.optimizers.SGD(nesterov=True),
         ValueError,

@@ -43,6 +43,37 @@ def test_the_signatures_of_the_documentation():
     assert optimizers.Adam(learning_rate=0.1, beta1=0.8, beta2=0.9, eps=1e-6).args == (0.8, 0.9, 1e-6)
 
 
+def test_the_names_of_the_classes_are_those_of_the_papers():
+    names = (
+        "SGD Adam AdamW AMSGrad NAdam RAdam RMSprop Adagrad Adadelta Lion RpropMinus IRpropMinus IRpropPlus Quickprop"
+    )
+    assert [cls.__name__ for cls in CLASSES] == names.split()
+    assert optimizers.get("rmsprop") == optimizers.RMSprop()
+
+
+@pytest.mark.parametrize("cls", CLASSES)
+def test_every_argument_is_explained(cls):
+    lines = inspect.getdoc(cls).split("\n")
+    for name in cls.fields:
+        place = next(i for i, line in enumerate(lines) if line.startswith(f"{name} : "))
+        assert lines[place + 1].startswith("    ")
+        assert "formula below" not in lines[place + 1]
+
+
+def test_the_state_of_every_optimiser_survives_pickle_and_copy():
+    for name in ROWS:
+        net = cbp.Network([2, 4, 1], seed=0)
+        X, y = [[0, 0], [0, 1], [1, 0], [1, 1]], [0, 1, 1, 0]
+        net.fit(X, y, epochs=3, batch_size=4, optimizer=name)
+        for other in (net.copy(), pickle.loads(pickle.dumps(net))):
+            assert other.optimizer == net.optimizer
+            assert other._memory.slots.tobytes() == net._memory.slots.tobytes()
+            once = net.copy()
+            for each in (once, other):
+                each.fit(X, y, epochs=3, batch_size=4)
+            assert once == other
+
+
 @pytest.mark.parametrize(
     ("kwargs", "row"),
     [({}, "sgd"), ({"momentum": 0.5}, "momentum"), ({"momentum": 0.5, "nesterov": True}, "nesterov")],

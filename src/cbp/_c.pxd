@@ -126,6 +126,7 @@ cdef extern from "cbp.h" nogil:
         cbp_optimizer kind
         double *arg
         int64_t t
+        double loss
 
     ctypedef struct cbp_report:
         double loss

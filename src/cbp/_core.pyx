@@ -347,7 +347,7 @@ cdef class Memory:
                 with nogil:
                     status = train(self.plan.net, &self._mem, data, up, rate, &loss)
             check(status)
-            self._backward = True
+            self._backward, self._opt.loss = True, loss
         finally:
             self._leave()
         return loss
@@ -389,8 +389,7 @@ cdef class Memory:
         self.slots = slots
         self._mem.slots = PyArray_DATA(<PyArrayObject *>slots)
         self.optimizer = name
-        self._opt.kind = <cbp_optimizer><int>_INDEX["optimizers"][name]
-        self._opt.t = 0
+        self._opt.kind, self._opt.t = <cbp_optimizer><int>_INDEX["optimizers"][name], 0
         for i in range(len(values)):
             self._opt.arg[i] = values[i]
         self._leave()

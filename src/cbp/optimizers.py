@@ -7,6 +7,7 @@ trained. The classes are generated from the rows, with names, defaults and signa
 from __future__ import annotations
 
 import inspect
+import textwrap
 import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,7 +24,52 @@ if TYPE_CHECKING:
     def __getattr__(name: str) -> type[Optimizer]: ...
 
 
-_FRACTIONS = ("momentum", "beta1", "beta2")
+# Arguments by name: what they may be at least, what they must be less than, what they do
+_ARGUMENTS: dict[str, tuple[float, float | None, str]] = {
+    "learning_rate": (0.0, None, "Step length."),
+    "momentum": (0.0, 1.0, "Share of the last step that is made again."),
+    "beta1": (0.0, 1.0, "Share of the past in a running mean, from 0 to less than 1."),
+    "beta2": (0.0, 1.0, "Share of the past in a running mean, from 0 to less than 1."),
+    "rho": (0.0, 1.0, "Share of the past in a running mean, from 0 to less than 1."),
+    "eps": (0.0, None, "What keeps a divisor from zero."),
+    "weight_decay": (0.0, None, "Pull of all parameters, biases too, towards zero."),
+    "eta_minus": (0.0, 1.0, "Factor of a step length where the gradient has changed its sign, less than 1."),
+    "eta_plus": (1.0, None, "Factor of a step length where it has not, at least 1."),
+    "step_min": (0.0, None, "Least step length."),
+    "step_max": (0.0, None, "Greatest step length."),
+    "mu": (0.0, None, "How many times as long as the last one a step may be."),
+}
+_ANY = (0.0, None, "Argument of the formula below.")
+
+# What else to know about a row
+_FULL = "It is for the whole data as one batch, ``batch_size=len(X)``."
+_RPROP = (
+    "Of a gradient the sign alone counts. Each parameter has a step length of its own, at first the learning rate, "
+    f"which means nothing after the first step. {_FULL}"
+)
+_REMARKS = {
+    "adamw": "The decay of a step is `learning_rate` times `weight_decay`, as in PyTorch and Keras.",
+    "amsgrad": "Adam with the largest running mean so far; corrected for the start as Adam is, which the paper omits.",
+    "nadam": "The momentum rises from half of `beta1` to all of it, as the paper recommends.",
+    "radam": "Rectified Adam: without the running mean of squares as long as that tells too little.",
+    "rmsprop": "`eps` is added to the root, as in PyTorch; Keras adds it to the mean.",
+    "lion": "All steps are equally long, so a good learning rate is three to ten times smaller than Adam's.",
+    "rprop_minus": f"Rprop without backtracking. {_RPROP}",
+    "irprop_minus": f"Improved Rprop without backtracking; PyTorch's Rprop. {_RPROP}",
+    "irprop_plus": "Improved Rprop with backtracking: where the sign changed and the loss grew, the last step is taken "
+    f"back. {_RPROP} The loss is that of `fit`, or for `step` that of the last `gradient` or `backward`.",
+    "quickprop": f"{_FULL} The steps are bounded and started as in Fahlman's own program.",
+}
+# Names of classes whose capitals do not follow from the row's name
+_SPELLING = {
+    "adamw": "AdamW",
+    "amsgrad": "AMSGrad",
+    "nadam": "NAdam",
+    "radam": "RAdam",
+    "rmsprop": "RMSprop",
+    "irprop_minus": "IRpropMinus",
+    "irprop_plus": "IRpropPlus",
+}
 
 
 class Optimizer:
@@ -53,6 +99,13 @@ class Optimizer:
         bound.apply_defaults()
         for name, value in bound.arguments.items():
             setattr(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse arguments that do not go together."""
+        least, most = (self.__dict__.get(name) for name in ("step_min", "step_max"))
+        if least is not None and most is not None and least > most:
+            raise ValueError(f"step_min must be at most step_max, {most:g}, not {least:g}")
 
     def __setattr__(self, name: str, value: float) -> None:
         if name not in self.fields:
@@ -66,7 +119,8 @@ class Optimizer:
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, not {value!r}")
             return value
-        return real(value, name, low=0.0, below=1.0 if name in _FRACTIONS else None)
+        low, below, _ = _ARGUMENTS.get(name, _ANY)
+        return real(value, name, low=low, below=below)
 
     @property
     def row(self) -> str:
@@ -144,8 +198,7 @@ class SGD(
     momentum: float
     nesterov: bool
 
-    def __init__(self, *args: float, **named: float) -> None:
-        super().__init__(*args, **named)
+    def _check(self) -> None:
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov=True needs a momentum greater than 0")
 
@@ -165,10 +218,10 @@ Parameters
 
 Notes
 -----
-With the gradient g, the parameters w, and t = 1, 2, ...::
+With the gradient g, the parameters w, t = 1, 2, ..., and all state zero at the start::
 
     {formula}
-
+{remark}
 Examples
 --------
 >>> import cbp
@@ -179,13 +232,16 @@ Examples
 
 def _from_row(row: tables.Row) -> type[Optimizer]:
     """Return the class of a row: attributes and defaults are the row's."""
-    title = row.name.title().replace("_", "")
+    title = _SPELLING.get(row.name, row.name.title().replace("_", ""))
     fields = {"learning_rate": row.learning_rate, **row.args}
     document = _DOCUMENTATION.format(
         title=title,
         source=row.source,
-        parameters="\n".join(f"{name} : float, default {value:g}" for name, value in fields.items()),
+        parameters="\n".join(
+            f"{name} : float, default {value:g}\n    {_ARGUMENTS.get(name, _ANY)[2]}" for name, value in fields.items()
+        ),
         formula=row.formula.replace("; ", "\n    "),
+        remark=f"\n{textwrap.fill(_REMARKS[row.name], 110)}\n" if row.name in _REMARKS else "",
         example=f"{title}({', '.join(f'{name}={value!r}' for name, value in fields.items())})",
     )
     body = {"__doc__": document, "__module__": __name__, "row": row.name}
@@ -212,7 +268,7 @@ def get(wanted: OptimizerLike | dict[str, Any]) -> Optimizer:
     Parameters
     ----------
     wanted : Optimizer, class, str or dict
-        A name is one of the table's: sgd, momentum, nesterov, adam ...; a dict is what `get_config` returns.
+        A name is one of the table's: sgd, momentum, nesterov, adam, adamw ...; a dict is what `get_config` returns.
 
     Raises
     ------

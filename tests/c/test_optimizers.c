@@ -1,7 +1,7 @@
 /* The optimisers: every row equals scalar code on bytes, and each of the textbook's equals its definition. */
 #include "naive.h"
 
-enum { LONGEST = 37, STEPS = 3 };
+enum { LONGEST = 37, STEPS = 3, MORE_STEPS = 6 };
 
 static const cbp_kern *k;
 static cbp_dtype dtype;
@@ -14,6 +14,7 @@ static const double *defaults(int opt) {
     return value;
 }
 
+/* With another gradient at every step, so that signs change, and with a loss that falls and rises */
 CASE(every_optimizer_equals_scalar) {
     for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++)
         for (int opt = 0; opt < CBP_N_OPT; opt++)
@@ -21,12 +22,14 @@ CASE(every_optimizer_equals_scalar) {
                 NOTE("%s %s, %s, n %d", k->isa, DTYPE_NAME[dtype], row(opt)->name, (int)n);
                 const int64_t n_slots = row(opt)->n_slots * n;
                 const double *arg = defaults(opt);
-                const void *g = random_reals(dtype, n, -1, 1);
+                const cbp_kern *scalar = cbp_kern_for("scalar", dtype);
                 void *w = random_reals(dtype, n, -1, 1), *want_w = copy_of(dtype, n, w);
                 void *slots = zeros(dtype, n_slots), *want_slots = zeros(dtype, n_slots);
-                for (int64_t t = 1; t <= STEPS; t++) {
-                    k->opt[opt](1, n, n, arg, 0.05, t, w, 0.3, g, n, slots, n);
-                    cbp_kern_for("scalar", dtype)->opt[opt](1, n, n, arg, 0.05, t, want_w, 0.3, g, n, want_slots, n);
+                for (int64_t t = 1; t <= MORE_STEPS; t++) {
+                    const void *g = random_reals(dtype, n, -1, 1);
+                    const double loss = 1.5 + (t % 3 == 0);
+                    k->opt[opt](1, n, n, arg, 0.05, t, loss, w, 0.3, g, n, slots, n);
+                    scalar->opt[opt](1, n, n, arg, 0.05, t, loss, want_w, 0.3, g, n, want_slots, n);
                 }
                 CHECK_BYTES(n, size_of(dtype), w, want_w);
                 CHECK_BYTES(n_slots, size_of(dtype), slots, want_slots);
@@ -44,12 +47,12 @@ CASE(every_optimizer_updates_rectangles) {
             void *w = random_reals(dtype, n, -1, 1), *want_w = copy_of(dtype, n, w);
             void *slots = random_reals(dtype, n_slots * n, 0, 1), *want_slots = copy_of(dtype, n_slots * n, slots);
             const void *g = random_reals(dtype, rows * ldg, -1, 1);
-            k->opt[opt](rows, cols, ld, arg, 0.05, 2, w, 0.3, g, ldg, slots, n);
+            k->opt[opt](rows, cols, ld, arg, 0.05, 2, 0.5, w, 0.3, g, ldg, slots, n);
             const size_t real = size_of(dtype);
             for (int e = 0; e < rows * cols; e++) {
                 const size_t at = (size_t)(e / cols * ld + e % cols) * real;
                 const char *from = (const char *)g + (size_t)(e / cols * ldg + e % cols) * real;
-                k->opt[opt](1, 1, 1, arg, 0.05, 2, (char *)want_w + at, 0.3, from, 1, (char *)want_slots + at, n);
+                k->opt[opt](1, 1, 1, arg, 0.05, 2, 0.5, (char *)want_w + at, 0.3, from, 1, (char *)want_slots + at, n);
             }
             CHECK_BYTES(n, real, w, want_w);
             CHECK_BYTES(n_slots * n, real, slots, want_slots);
@@ -95,7 +98,7 @@ static void equals_definition(cbp_optimizer opt, step_fn step) {
         double state[n][2] = {{0}};
         for (int t = 1; t <= STEPS; t++) {
             const void *g = random_reals(dtype, n, -1, 1);
-            k->opt[opt](1, n, n, arg, 0.05, t, w, 1, g, n, slots, n);
+            k->opt[opt](1, n, n, arg, 0.05, t, 0, w, 1, g, n, slots, n);
             for (int e = 0; e < n; e++)
                 put(dtype, want, e, step(arg, 0.05, t, get(dtype, want, e), get(dtype, g, e), state[e]));
             CHECK_BYTES(n, size_of(dtype), w, want);

@@ -156,8 +156,9 @@ CASE(update_is_one_step_of_the_optimizer) {
             void *theta = copy_of(s.dtype, n, s.mem.theta), *slots = zeros(s.dtype, row->n_slots * n);
             const void *grad = copy_of(s.dtype, n, s.mem.grad);
             for (int t = 1; t <= 2; t++) {
+                state.loss = t;
                 CHECK(cbp_update(s.net, &s.mem, &state, 0.05) == CBP_OK && state.t == t);
-                cbp_kern_for("scalar", s.dtype)->opt[opt](1, n, n, state.arg, 0.05, t, theta, 1, grad, n, slots, n);
+                cbp_kern_for("scalar", s.dtype)->opt[opt](1, n, n, state.arg, 0.05, t, t, theta, 1, grad, n, slots, n);
             }
             CHECK_BYTES(n, size_of(s.dtype), s.mem.theta, theta);
             CHECK_BYTES(n, size_of(s.dtype), s.mem.grad, grad);
