@@ -68,10 +68,17 @@ typedef struct {
     double value;
 } cbp_arg;
 
+/* The numbers from low to high */
+typedef struct {
+    double low, high;
+} cbp_range;
+
 /* One row of a table, for people and for other languages. Strings are static; "" where a column means nothing. */
 typedef struct {
     const char *name;
     cbp_arg arg[CBP_MAX_ARGS + 1];
+    cbp_range arg_range;   /* losses: what the argument may be, */
+    cbp_range targets;     /* and the targets */
     double learning_rate;  /* optimisers: the default */
     int n_slots;           /* optimisers: vectors of state */
     int row_wise;          /* activations: a function of the whole row, output layer only */
@@ -110,7 +117,7 @@ typedef struct {
     int n_layers;            /* L >= 1 */
     const cbp_dense *layers; /* [n_layers], read by cbp_net_new only */
     cbp_loss loss;
-    double loss_arg;
+    double loss_arg; /* its argument, in the row's arg_range (ignored where it has none) */
     cbp_reduction reduction;
     const char *isa; /* NULL: as cbp_isa() says; else one of cbp_isa_at() */
 } cbp_spec;

@@ -58,9 +58,10 @@ static cbp_status check_layer(const cbp_dense *d, int is_output) {
 }
 
 /* A loss that is computed together with its output activation needs exactly that activation in every unit */
-static cbp_status check_loss(cbp_loss loss, const cbp_dense *output) {
+static cbp_status check_loss(cbp_loss loss, double arg, const cbp_dense *output) {
     if ((int)loss < 0 || loss >= CBP_N_LOSS) return CBP_BAD_LOSS;
     const cbp_info *row = &cbp_table(CBP_LOSSES, NULL)[loss];
+    if (row->arg[0].name && !(arg >= row->arg_range.low && arg <= row->arg_range.high)) return CBP_BAD_LOSS_ARG;
     if (!row->head) return CBP_OK;
     for (int j = 0; j < units_to_read(output); j++)
         if (strcmp(cbp_table(CBP_ACTIVATIONS, NULL)[unit_act(output, j)].name, row->partner) != 0)
@@ -75,7 +76,7 @@ static cbp_status check_spec(const cbp_spec *spec) {
         const cbp_status status = check_layer(&spec->layers[l - 1], l == spec->n_layers);
         if (status) return status;
     }
-    return check_loss(spec->loss, &spec->layers[spec->n_layers - 1]);
+    return check_loss(spec->loss, spec->loss_arg, &spec->layers[spec->n_layers - 1]);
 }
 
 static cbp_stage *stages_of(const cbp_net *net) { return (cbp_stage *)(net + 1); }

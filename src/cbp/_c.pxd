@@ -46,9 +46,15 @@ cdef extern from "cbp.h" nogil:
         const char *name
         double value
 
+    ctypedef struct cbp_range:
+        double low
+        double high
+
     ctypedef struct cbp_info:
         const char *name
         cbp_arg *arg
+        cbp_range arg_range
+        cbp_range targets
         double learning_rate
         int n_slots
         int row_wise

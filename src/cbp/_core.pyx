@@ -117,7 +117,8 @@ cdef class Plan:
         self.expects.pool = POOL
         self.expects.element = NPY_FLOAT32 if dtype == "float32" else NPY_FLOAT64
         self.expects.n_in, self.expects.n_out = n_in, self.widths[n]
-        self.expects.in_unit_interval = loss == "binary_cross_entropy"
+        self.expects.low, self.expects.high = _ROWS["losses"][_INDEX["losses"][loss]]["targets"]
+        self.expects.bounded = self.expects.low - self.expects.low == 0
         self.expects.are_distributions = loss == "categorical_cross_entropy"
         self.expects.brief_rows = BRIEF // self.n_params
 

@@ -212,7 +212,7 @@ def _one_epoch(state: FitState, run: _Passes, held_out: Samples | None) -> None:
 
 
 def _validate(net: Trainer, held_out: Samples) -> dict[str, float]:
-    """Return the loss of the held-out samples, and their accuracy where the loss is a cross-entropy."""
+    """Return the loss of the held-out samples, and their accuracy where the loss tells classes apart."""
     figures = {"val_loss": net._plan.evaluate(net.params, *held_out)}
     measure = ACCURACY.get(net._spec.loss.name)
     if measure is not None:
@@ -233,4 +233,14 @@ def _same_side(outputs: Array, y: Array) -> Array:
     return (outputs >= 0.5) == (y >= 0.5)
 
 
-ACCURACY = {"binary_cross_entropy": _same_side, "categorical_cross_entropy": _same_class}
+def _same_sign(outputs: Array, y: Array) -> Array:
+    """Whether an output is positive where its target is, and only there (n, n_L)."""
+    return (outputs > 0) == (y > 0)
+
+
+ACCURACY = {
+    "binary_cross_entropy": _same_side,
+    "focal": _same_side,
+    "hinge": _same_sign,
+    "categorical_cross_entropy": _same_class,
+}
