@@ -111,6 +111,12 @@ typedef struct {
     const double *unit_act_arg; /* NULL with unit_act, or `units` arguments */
 } cbp_dense;
 
+/* A loss of your own, of n rows: y and a (n, n_out), in the network's precision (not modified), are targets and
+ * activations of the output layer. Writes C of every row to cost[n], and dC/da to slope (n, n_out). A cost that is not
+ * finite stops the training. It is called with rows that follow each other, not always with a whole batch, from the
+ * thread that called cbp; and by as many threads at once as evaluate at once with one plan. */
+typedef void cbp_own_loss(void *ctx, int64_t n, int n_out, const void *y, const void *a, double *cost, void *slope);
+
 typedef struct {
     cbp_dtype dtype;
     int n_in;                /* n_0 >= 1 */
@@ -119,7 +125,9 @@ typedef struct {
     cbp_loss loss;
     double loss_arg; /* its argument, in the row's arg_range (ignored where it has none) */
     cbp_reduction reduction;
-    const char *isa; /* NULL: as cbp_isa() says; else one of cbp_isa_at() */
+    const char *isa;        /* NULL: as cbp_isa() says; else one of cbp_isa_at() */
+    cbp_own_loss *own_loss; /* NULL, or what is used instead of loss, with any output activation */
+    void *own_ctx;          /* its first argument */
 } cbp_spec;
 
 typedef struct cbp_net cbp_net;

@@ -79,6 +79,9 @@ cdef extern from "cbp.h" nogil:
         const cbp_act *unit_act
         const double *unit_act_arg
 
+    ctypedef void cbp_own_loss(void *ctx, int64_t n, int n_out, const void *y, const void *a, double *cost,
+                               void *slope) noexcept nogil
+
     ctypedef struct cbp_spec:
         cbp_dtype dtype
         int n_in
@@ -88,6 +91,8 @@ cdef extern from "cbp.h" nogil:
         double loss_arg
         cbp_reduction reduction
         const char *isa
+        cbp_own_loss *own_loss
+        void *own_ctx
 
     ctypedef struct cbp_net:
         pass
