@@ -77,8 +77,8 @@ typedef struct {
 typedef struct {
     const char *name;
     cbp_arg arg[CBP_MAX_ARGS + 1];
-    cbp_range arg_range;   /* losses: what the argument may be, */
-    cbp_range targets;     /* and the targets */
+    cbp_range arg_range;   /* losses: what the argument may be */
+    cbp_range targets;     /* losses: what a target may be */
     double learning_rate;  /* optimisers: the default */
     int n_slots;           /* optimisers: vectors of state */
     int row_wise;          /* activations: a function of the whole row, output layer only */
