@@ -68,10 +68,17 @@ typedef struct {
     double value;
 } cbp_arg;
 
+/* The numbers from low to high */
+typedef struct {
+    double low, high;
+} cbp_range;
+
 /* One row of a table, for people and for other languages. Strings are static; "" where a column means nothing. */
 typedef struct {
     const char *name;
     cbp_arg arg[CBP_MAX_ARGS + 1];
+    cbp_range arg_range;   /* losses: what the argument may be */
+    cbp_range targets;     /* losses: what a target may be */
     double learning_rate;  /* optimisers: the default */
     int n_slots;           /* optimisers: vectors of state */
     int row_wise;          /* activations: a function of the whole row, output layer only */
@@ -104,15 +111,23 @@ typedef struct {
     const double *unit_act_arg; /* NULL with unit_act, or `units` arguments */
 } cbp_dense;
 
+/* A loss of your own, of n rows: y and a (n, n_out), in the network's precision (not modified), are targets and
+ * activations of the output layer. Writes C of every row to cost[n], and dC/da to slope (n, n_out). A cost that is not
+ * finite stops the training. It is called with rows that follow each other, not always with a whole batch, from the
+ * thread that called cbp; and by as many threads at once as evaluate at once with one plan. */
+typedef void cbp_own_loss(void *ctx, int64_t n, int n_out, const void *y, const void *a, double *cost, void *slope);
+
 typedef struct {
     cbp_dtype dtype;
     int n_in;                /* n_0 >= 1 */
     int n_layers;            /* L >= 1 */
     const cbp_dense *layers; /* [n_layers], read by cbp_net_new only */
     cbp_loss loss;
-    double loss_arg;
+    double loss_arg; /* its argument, in the row's arg_range (ignored where it has none) */
     cbp_reduction reduction;
-    const char *isa; /* NULL: as cbp_isa() says; else one of cbp_isa_at() */
+    const char *isa;        /* NULL: as cbp_isa() says; else one of cbp_isa_at() */
+    cbp_own_loss *own_loss; /* NULL, or what is used instead of loss, with any output activation */
+    void *own_ctx;          /* its first argument */
 } cbp_spec;
 
 typedef struct cbp_net cbp_net;

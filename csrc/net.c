@@ -79,6 +79,18 @@ cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const 
 
 /* ---- the cost ---- */
 
+/* The user's loss: d (m, n_L), which holds g'(z), becomes dC/da * g'(z), or dC/da for a row-wise activation. One thread
+ * at a time is here, so that all of f->scratch is free. */
+static void own_cost(const cbp_net *net, const cbp_frame *f, int64_t m, const void *y, const void *a, void *d,
+                     double *c) {
+    if (net->stage[net->n_layers].row_wise) {
+        net->own_loss(net->own_ctx, m, net->n_out, y, a, c, d);
+        return;
+    }
+    net->own_loss(net->own_ctx, m, net->n_out, y, a, c, f->scratch);
+    net->k->multiply(m, net->n_out, f->scratch, net->n_out, d, net->n_out);
+}
+
 /* f->c[r] := the cost of rows first .. first + m; the output's d becomes delta (equation 1 of the backward pass) */
 static void cost(const cbp_net *net, const cbp_frame *f, const cbp_data *data, int64_t first, int64_t m) {
     const cbp_stage *s = &net->stage[net->n_layers];
@@ -87,7 +99,10 @@ static void cost(const cbp_net *net, const cbp_frame *f, const cbp_data *data, i
     if (data->labels) net->k->one_hot(m, net->n_out, data->labels + first, (char *)f->y + start);
     char *const a = (char *)cbp_frame_a(net, f, net->n_layers) + start;
     char *const d = (char *)cbp_frame_d(net, f, net->n_layers) + start;
-    net->k->loss[net->loss](m, net->n_out, net->loss_arg, y, a, d, !s->row_wise, f->c + first);
+    if (net->own_loss)
+        own_cost(net, f, m, y, a, d, f->c + first);
+    else
+        net->k->loss[net->loss](m, net->n_out, net->loss_arg, y, a, d, !s->row_wise, f->c + first);
     if (!net->loss_is_head && s->row_wise) net->k->act_back[s->runs[0].act](m, net->n_out, a, d);
 }
 
@@ -222,6 +237,7 @@ static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame
     batch_job job = {.net = net, .mem = mem, .f = f, .data = data, .up = up, .down = narrow && l > 1};
     const double products = (double)(job.up + job.down) * HEAD_PRODUCT_FLOPS * net->stage[l].n_in;
     job.cut = cbp_cut_for(mem->pool, (double)(f->m * net->n_out) * (products + HEAD_FLOPS));
+    if (net->own_loss) job.cut = (cbp_cut){1, 1}; /* in the thread that called */
     cbp_pool_run(mem->pool, job.cut, head_part, &job);
     cbp_sums sums = {0, 0};
     net->k->weighted_sum(f->m, data->weight, f->c, &sums.cost, &sums.weight);

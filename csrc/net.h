@@ -22,6 +22,8 @@ struct cbp_net {
     cbp_loss loss;
     double loss_arg;
     int loss_is_head;
+    cbp_own_loss *own_loss; /* instead of loss, unless NULL */
+    void *own_ctx;
     int single_rows;     /* batches of one row go ways of their own; a test sets 0 to compare */
     size_t online_bytes; /* of the copy that online.c trains on, or 0: too large */
     cbp_reduction reduction;

@@ -58,9 +58,13 @@ static cbp_status check_layer(const cbp_dense *d, int is_output) {
 }
 
 /* A loss that is computed together with its output activation needs exactly that activation in every unit */
-static cbp_status check_loss(cbp_loss loss, const cbp_dense *output) {
-    if ((int)loss < 0 || loss >= CBP_N_LOSS) return CBP_BAD_LOSS;
-    const cbp_info *row = &cbp_table(CBP_LOSSES, NULL)[loss];
+static cbp_status check_loss(const cbp_spec *spec) {
+    const cbp_dense *const output = &spec->layers[spec->n_layers - 1];
+    const double arg = spec->loss_arg;
+    if (spec->own_loss) return CBP_OK;
+    if ((int)spec->loss < 0 || spec->loss >= CBP_N_LOSS) return CBP_BAD_LOSS;
+    const cbp_info *row = &cbp_table(CBP_LOSSES, NULL)[spec->loss];
+    if (row->arg[0].name && !(arg >= row->arg_range.low && arg <= row->arg_range.high)) return CBP_BAD_LOSS_ARG;
     if (!row->head) return CBP_OK;
     for (int j = 0; j < units_to_read(output); j++)
         if (strcmp(cbp_table(CBP_ACTIVATIONS, NULL)[unit_act(output, j)].name, row->partner) != 0)
@@ -75,7 +79,7 @@ static cbp_status check_spec(const cbp_spec *spec) {
         const cbp_status status = check_layer(&spec->layers[l - 1], l == spec->n_layers);
         if (status) return status;
     }
-    return check_loss(spec->loss, &spec->layers[spec->n_layers - 1]);
+    return check_loss(spec);
 }
 
 static cbp_stage *stages_of(const cbp_net *net) { return (cbp_stage *)(net + 1); }
@@ -121,13 +125,15 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     net->n_layers = spec->n_layers;
     net->loss = spec->loss;
     net->loss_arg = spec->loss_arg;
-    net->loss_is_head = cbp_table(CBP_LOSSES, NULL)[spec->loss].head;
+    net->own_loss = spec->own_loss;
+    net->own_ctx = spec->own_ctx;
+    net->loss_is_head = !spec->own_loss && cbp_table(CBP_LOSSES, NULL)[spec->loss].head;
     net->reduction = spec->reduction;
     net->k = k;
     net->single_rows = 1;
     net->stage = stages_of(net);
     status = fill_stages(net, spec);
-    net->online_bytes = status ? 0 : cbp_online_bytes(net);
+    net->online_bytes = status || net->own_loss ? 0 : cbp_online_bytes(net);
     if (status)
         free(net);
     else

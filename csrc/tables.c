@@ -1,6 +1,9 @@
 /* tables.c - the rows of the .def files as data: names, defaults, the text of each formula. */
 #include "cbp.h"
 
+#include <float.h>
+#include <math.h>
+
 /* The name of an activation's or loss's argument, or NULL where the row writes `none`: END_none brings a second word of
  * its own, END_alpha does not */
 #define SECOND_(first, second, ...) second
@@ -26,9 +29,18 @@ static const cbp_info activations[] = {
 #include "act.def"
 };
 
-#define LOSS_INFO(name_, argument, default_, output, formula_, slope_, source_, head_) \
+/* What the argument or the targets of a loss may be */
+#define RANGE_ANY {-INFINITY, INFINITY}
+#define RANGE_POSITIVE {FLT_MIN, INFINITY} /* in either precision */
+#define RANGE_NOT_NEGATIVE {0, INFINITY}
+#define RANGE_UNIT {0, 1}
+#define RANGE_SIGN {-1, 1}
+
+#define LOSS_INFO(name_, argument, default_, range, output, targets_, formula_, slope_, source_, head_) \
     {.name = #name_, \
      .arg = {ARG_OF(argument, default_)}, \
+     .arg_range = RANGE_##range, \
+     .targets = RANGE_##targets_, \
      .head = head_, \
      .partner = #output, \
      .formula = formula_, \
@@ -36,10 +48,10 @@ static const cbp_info activations[] = {
      .onnx = "", \
      .exception = "", \
      .source = source_},
-#define LOSS(name, argument, default_, output, value, slope, formula, slope_text, source) \
-    LOSS_INFO(name, argument, default_, output, formula, slope_text, source, 0)
-#define LOSS_HEAD(name, argument, default_, output, value, slope, formula, slope_text, source) \
-    LOSS_INFO(name, argument, default_, output, formula, slope_text, source, 1)
+#define LOSS(name, argument, default_, range, output, targets, value, slope, formula, slope_text, source) \
+    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 0)
+#define LOSS_HEAD(name, argument, default_, range, output, targets, value, slope, formula, slope_text, source) \
+    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 1)
 static const cbp_info losses[] = {
 #include "loss.def"
 };

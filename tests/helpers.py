@@ -35,17 +35,21 @@ def problem(oracle, m, seed, dtype="float64"):
     rng = np.random.default_rng(seed)
     theta = rng.normal(0, 1.4 / max(oracle.widths) ** 0.5, oracle.n_params)
     X = rng.normal(0, 1, (m, oracle.widths[0]))
-    y = targets(rng, rows("losses")[oracle.loss]["partner"], (m, oracle.widths[-1]))
+    y = targets(rng, oracle.loss, (m, oracle.widths[-1]))
     s = rng.uniform(0.25, 3, m)
     return tuple(v.astype(dtype) for v in (theta, X, y, s))
 
 
-def targets(rng, partner, shape):
-    """Targets in the range of a loss's canonical output."""
-    if rows("activations")[partner]["row_wise"]:
+def targets(rng, loss, shape):
+    """Targets that suit a loss."""
+    row = rows("losses")[loss]
+    if rows("activations")[row["partner"]]["row_wise"]:
         y = rng.uniform(0.1, 1, shape)
         return y / y.sum(axis=1, keepdims=True)
-    return rng.uniform(0, 1, shape) if partner == "sigmoid" else rng.normal(0, 1, shape)
+    low, high = row["targets"]
+    if low == high - 2:
+        return rng.choice([low, high], shape)
+    return rng.normal(0, 1, shape) if low == -np.inf else rng.uniform(low, min(high, low + 3), shape)
 
 
 def activation(name, arg):
@@ -61,7 +65,8 @@ def network(oracle, theta, dtype="float64", **kwargs):
     for layer in oracle.units:
         same = len(set(layer)) == 1
         layers.append(cbp.Dense(len(layer), activation(*layer[0]) if same else [activation(*unit) for unit in layer]))
-    net = cbp.Network(layers, loss=oracle.loss, reduction=oracle.reduction, dtype=dtype, seed=0, **kwargs)
+    loss = cbp.losses[oracle.loss](**{name: oracle.constants[name] for name in cbp.losses[oracle.loss].args})
+    net = cbp.Network(layers, loss=loss, reduction=oracle.reduction, dtype=dtype, seed=0, **kwargs)
     net.params[:] = theta
     return net
 
@@ -69,7 +74,8 @@ def network(oracle, theta, dtype="float64", **kwargs):
 def core_plan(oracle, dtype, **kwargs):
     """Build the oracle's network below the Python layer: its plan."""
     layers = [(len(layer), [name for name, _ in layer], [arg for _, arg in layer]) for layer in oracle.units]
-    return cbp._core.Plan(dtype, oracle.widths[0], layers, oracle.loss, reduction=oracle.reduction, **kwargs)
+    loss_arg = next((oracle.constants[name] for name, _ in rows("losses")[oracle.loss]["args"]), 0.0)
+    return cbp._core.Plan(dtype, oracle.widths[0], layers, oracle.loss, loss_arg, oracle.reduction, **kwargs)
 
 
 def relative(got, want):

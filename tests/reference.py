@@ -58,6 +58,10 @@ def slope(name, z, a, arg=0.0):
     return evaluate(row["slope"], z=z, a=a, **argument(row, arg))
 
 
+def default_or(value, default):
+    return default if value is None else value
+
+
 @dataclass(frozen=True)
 class Oracle:
     """A network: widths n_0 .. n_L, and for each of the layers 1 .. L one (activation, argument) per unit."""
@@ -66,6 +70,7 @@ class Oracle:
     units: tuple
     loss: str
     reduction: str = "mean"
+    loss_arg: float | None = None
 
     @cached_property
     def n_params(self):
@@ -108,7 +113,14 @@ class Oracle:
         """Return C of every sample: (m,)."""
         Z, A = self.forward(theta, X)
         text = rows("losses")[self.loss]["formula"]
-        return np.array([evaluate(text, z=z, a=a, y=t).sum() for z, a, t in zip(Z[-1], A[-1], y, strict=True)])
+        found = zip(Z[-1], A[-1], y, strict=True)
+        return np.array([evaluate(text, z=z, a=a, y=t, **self.constants).sum() for z, a, t in found])
+
+    @cached_property
+    def constants(self):
+        """What the texts of a loss speak of beside z, a and y: its argument, and the number of outputs n."""
+        args = rows("losses")[self.loss]["args"]
+        return {"n": self.widths[-1]} | {name: default_or(self.loss_arg, default) for name, default in args}
 
     def cost(self, theta, X, y, s=None):
         """Return J, the weighted mean or sum of the samples' costs."""
@@ -120,7 +132,7 @@ class Oracle:
         """Return [None, delta^1 .. delta^L], delta^l = dC/dZ^l of every sample."""
         Z, A = self.forward(theta, X)
         row = rows("losses")[self.loss]
-        back = evaluate(row["slope"], z=Z[-1], a=A[-1], y=y)
+        back = evaluate(row["slope"], z=Z[-1], a=A[-1], y=y, **self.constants)
         D = [None] * len(self.widths)
         for l in range(len(self.widths) - 1, 0, -1):
             is_head = row["head"] and l == len(self.widths) - 1

@@ -75,7 +75,7 @@ def case(request):
     dense = [cbp.Dense(n, activation(*unit)) for n, unit in zip(WIDTHS[1:], (hidden, hidden, output), strict=True)]
     net = cbp.Network([WIDTHS[0], *dense], loss=cost, dtype="float64", seed=3)
     net.params[:] = rng.normal(0, 0.8, net.n_params)
-    x, y = rng.normal(0, 1, WIDTHS[0]), targets(rng, rows("losses")[cost]["partner"], WIDTHS[-1])
+    x, y = rng.normal(0, 1, WIDTHS[0]), targets(rng, cost, WIDTHS[-1])
     return net, x, y, Book(net, x, y, {2: hidden, 3: hidden, 4: output}, cost)
 
 

@@ -11,7 +11,7 @@ from reference import Oracle, rows
 
 import cbp
 
-BOUND = {"float32": 2e-4, "float64": 1e-9}
+BOUND = {"float32": 4e-4, "float64": 1e-9}  # against a thousandth of the largest entry: see helpers.relative
 UNIT_ACTIVATIONS = list(unit_activations())
 OUTPUTS = list(outputs())
 

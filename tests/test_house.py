@@ -44,7 +44,9 @@ INCLUDES = {
 }
 # The same for Cython: which of our own .pxd files a file may read
 CIMPORTS = {
-    "_core.pyx": {"_arrays", "_c", "_method", "_reading", "_tables"},
+    "_core.pyx": {"_arrays", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables"},
+    "_describing.pxd": {"_arrays", "_c", "_reading"},
+    "_own_loss.pxd": {"_arrays"},
     "_reading.pxd": {"_arrays", "_c"},
     "_tables.pxd": {"_c"},
     "_arrays.pxd": {"_c"},

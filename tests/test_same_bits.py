@@ -66,7 +66,7 @@ def test_odd_shapes(shape, dtype, isa):
 def test_every_activation_and_loss(hidden, output, dtype, isa):
     name, arg, loss = output
     oracle = Oracle((5, 11, 7), (uniform_layer(11, *hidden), uniform_layer(7, name, arg)), loss, "sum")
-    assert agree(oracle, dtype, isa, 10)
+    assert agree(oracle, dtype, isa, 10, "sgd", [], 1e-4)  # where the cost is an exponential, larger steps diverge
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -31,6 +31,21 @@ def arguments(row):
     return code("; ".join(f"{name}={value:g}" for name, value in row["args"])) if row["args"] else text("")
 
 
+def outputs(row):
+    """What output activation a loss goes with: the first row that names one is its default."""
+    if row["head"]:
+        return text(f"{row['partner']} only")
+    first = next(other for other in core.table("losses") if other["partner"] == row["partner"])
+    return text(f"any; default of {row['partner']}" if first["name"] == row["name"] else f"any; {row['partner']}")
+
+
+def limits(row):
+    low, high = row["targets"]
+    if row["partner"] == "softmax":
+        return text("sum to 1")
+    return text("any" if low == -np.inf else f"{low:g} to {high:g}" if high < np.inf else f"at least {low:g}")
+
+
 def evaluate(formula, z, names):
     """A table's NumPy text at the points z."""
     return np.broadcast_to(eval(formula, {"__builtins__": {}}, vars(np) | names | {"z": z}), z.shape)
@@ -79,10 +94,9 @@ COLUMNS = {
         ("cost of one output", lambda row: code(row["formula"])),
         ("slope", lambda row: code(row["slope"])),
         ("the slope is", lambda row: text("delta" if row["head"] else "∂C/∂a")),
-        (
-            "output activation",
-            lambda row: text(("{} only" if row["head"] else "any; default of {}").format(row["partner"])),
-        ),
+        ("argument", arguments),
+        ("targets", limits),
+        ("output activation", outputs),
         SOURCE,
     ],
     "optimizers": [

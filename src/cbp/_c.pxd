@@ -47,9 +47,15 @@ cdef extern from "cbp.h" nogil:
         const char *name
         double value
 
+    ctypedef struct cbp_range:
+        double low
+        double high
+
     ctypedef struct cbp_info:
         const char *name
         cbp_arg *arg
+        cbp_range arg_range
+        cbp_range targets
         double learning_rate
         int n_slots
         int row_wise
@@ -74,6 +80,9 @@ cdef extern from "cbp.h" nogil:
         const cbp_act *unit_act
         const double *unit_act_arg
 
+    ctypedef void cbp_own_loss(void *ctx, int64_t n, int n_out, const void *y, const void *a, double *cost,
+                               void *slope) noexcept nogil
+
     ctypedef struct cbp_spec:
         cbp_dtype dtype
         int n_in
@@ -83,6 +92,8 @@ cdef extern from "cbp.h" nogil:
         double loss_arg
         cbp_reduction reduction
         const char *isa
+        cbp_own_loss *own_loss
+        void *own_ctx
 
     ctypedef struct cbp_net:
         pass

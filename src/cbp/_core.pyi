@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cbp._own_loss import OwnLoss
+
 Real = NDArray[np.float32] | NDArray[np.float64]
 Targets = Real | NDArray[np.int64]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,13 +25,14 @@ class Plan:
     n_params: int
     widths: tuple[int, ...]
     blocks: tuple[tuple[int, int, int], ...]
+    own_loss: OwnLoss | None
 
     def __init__(
         self,
         dtype: str,
         n_in: int,
         layers: Sequence[tuple[int, str | Sequence[str], float | Sequence[float]]],
-        loss: str,
+        loss: str | OwnLoss,
         loss_arg: float = 0.0,
         reduction: str = "mean",
         isa: str | None = None,

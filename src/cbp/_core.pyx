@@ -22,7 +22,9 @@ from libc.string cimport memset
 
 from cbp._arrays cimport *
 from cbp._c cimport *
+from cbp._describing cimport *
 from cbp._method cimport *
+from cbp._own_loss cimport call_own_loss
 from cbp._reading cimport *
 from cbp._tables cimport rows_of
 
@@ -80,7 +82,7 @@ cdef class Plan:
     cdef cbp_net *net
     cdef Expected expects
     cdef int n_layers
-    cdef readonly object dtype, widths, blocks, isa
+    cdef readonly object dtype, widths, blocks, isa, own_loss
     cdef readonly Py_ssize_t n_params
 
     def __cinit__(self, dtype, int n_in, layers, loss, double loss_arg=0.0, reduction="mean", isa=None):
@@ -95,10 +97,13 @@ cdef class Plan:
         kept = []  # the per-unit arrays, alive until cbp_net_new has read them
         try:
             for l in range(n):
-                self._fill(&dense[l], layers[l], kept)
+                describe_layer(&dense[l], layers[l], _INDEX["activations"], kept)
             spec.dtype = {"float32": CBP_FLOAT32, "float64": CBP_FLOAT64}[dtype]
             spec.n_in, spec.n_layers, spec.layers = n_in, n, dense
-            spec.loss, spec.loss_arg = <cbp_loss><int>_INDEX["losses"][loss], loss_arg
+            if isinstance(loss, str):
+                spec.loss, spec.loss_arg = <cbp_loss><int>_INDEX["losses"][loss], loss_arg
+            else:
+                self.own_loss, spec.own_loss, spec.own_ctx = loss, call_own_loss, <void *>self
             spec.reduction = {"mean": CBP_MEAN, "sum": CBP_SUM}[reduction]
             spec.isa = NULL if isa is None else <char *>isa_name
             check(cbp_net_new(&self.net, &spec))
@@ -110,30 +115,10 @@ cdef class Plan:
         blocks = [cbp_layer(self.net, l + 1) for l in range(n)]
         self.blocks = tuple([(block["offset"], block["rows"], block["cols"]) for block in blocks])
         self.widths = (n_in, *[block["cols"] for block in blocks])
-        self.expects.net = self.net
-        self.expects.pool = POOL
-        self.expects.element = NPY_FLOAT32 if dtype == "float32" else NPY_FLOAT64
-        self.expects.n_in, self.expects.n_out = n_in, self.widths[n]
-        self.expects.in_unit_interval = loss == "binary_cross_entropy"
-        self.expects.are_distributions = loss == "categorical_cross_entropy"
+        expect(&self.expects, self.net, POOL, dtype, n_in, self.widths[n])
+        if self.own_loss is None:
+            expect_targets(&self.expects, loss, _ROWS["losses"][_INDEX["losses"][loss]]["targets"])
         self.expects.brief_rows = BRIEF // self.n_params
-
-    cdef int _fill(self, cbp_dense *dense, tuple layer, list kept) except -1:
-        """One layer for C; arrays that it points to go to `kept`."""
-        cdef int[::1] acts
-        cdef double[::1] args
-        units, names, values = layer
-        index = _INDEX["activations"]
-        dense.units = units
-        if isinstance(names, str):
-            dense.act, dense.act_arg = <cbp_act><int>index[names], values
-            return 0
-        if units < 1 or len(names) != units or len(values) != units:
-            raise ValueError(f"{units} units need as many activations and arguments")
-        acts, args = np.array([index[name] for name in names], np.intc), np.array(values, np.float64)
-        kept += [acts, args]
-        dense.unit_act, dense.unit_act_arg = <const cbp_act *>&acts[0], &args[0]
-        return 0
 
     def __dealloc__(self):
         cbp_net_free(self.net)
@@ -158,6 +143,12 @@ cdef class Plan:
         cdef void *x = data_of(X, self.expects.element, -1, self.expects.n_in)
         cdef Py_ssize_t n = X.shape[0]
         self.outputs(parameters, n, x, data_of(out, self.expects.element, n, self.expects.n_out, True))
+
+    cdef int check(self, cbp_status status) except -1:
+        """The exception of a status; before it, what a loss of the user's own raised."""
+        if self.own_loss is not None:
+            self.own_loss.raise_failure()
+        return check(status)
 
     cdef object new_outputs(self, const Samples *s):
         return array_at(NULL, None, self.dtype, s.data.n, self.expects.n_out, s.single)
@@ -201,7 +192,7 @@ cdef class Plan:
         with nogil:
             status = cbp_evaluate(self.net, &mem, &data, &loss)
         PyMem_Free(mem.work)
-        check(status)
+        self.check(status)
         return loss
 
 
@@ -346,7 +337,7 @@ cdef class Memory:
             else:
                 with nogil:
                     status = train(self.plan.net, &self._mem, data, up, rate, &loss)
-            check(status)
+            self.plan.check(status)
             self._backward, self._opt.loss = True, loss
         finally:
             self._leave()
@@ -435,9 +426,9 @@ cdef class Memory:
                 with nogil:
                     status = cbp_epoch_for(self.plan.net, &self._mem, &self._opt, &data, rows, batch, rate,
                                            not per_batch, PATIENCE, &report)
+            self.plan.check(CBP_OK if status == CBP_DIVERGED else status)
             if status == CBP_DIVERGED:
                 raise Diverged(cbp_message(status).decode(), report.batch, report.layer)
-            check(status)
             self._cost, self._weight = report.cost, report.weight
             self.epochs += last
         finally:

@@ -27,7 +27,7 @@ class Reader:
         self.dtype = spec.dtype
         self.n_in = spec.n_in
         self.n_out = spec.n_out
-        self.loss = spec.loss.name
+        self.loss, self.range = spec.loss.name, spec.loss.targets
         self.takes_labels = spec.outputs is not None and spec.outputs.row_wise
 
     def inputs(self, X: Any, check_finite: bool = True, name: str = "X", first: int = 0) -> tuple[Array, bool]:
@@ -104,13 +104,15 @@ class Reader:
 
     def _check_range(self, y: Array, given: tuple[int, ...], name: str) -> None:
         """Check targets (m, n_L), which came in the shape `given`, against what the loss can take."""
-        if self.loss == "binary_cross_entropy":
-            wrong = (y < 0) | (y > 1)
+        low, high = self.range
+        if self.loss != "categorical_cross_entropy":
+            wrong = (y < low) | (y > high)
             if wrong.any():
                 first = int(np.argmax(wrong))
                 at = tuple(int(i) for i in np.unravel_index(first, given))
-                raise ValueError(f"{place(name, at)} is {y.flat[first]:g}, but {self.loss} needs targets from 0 to 1")
-        elif self.loss == "categorical_cross_entropy":
+                limits = f"from {low:g} to {high:g}" if high < np.inf else f"of at least {low:g}"
+                raise ValueError(f"{place(name, at)} is {y.flat[first]:g}, but {self.loss} needs targets {limits}")
+        else:
             unequal = abs(y.sum(axis=1) - 1) > SUM_TOLERANCE
             if unequal.any() or y.min() < 0:
                 wrong = (y < 0).any(axis=1) | unequal

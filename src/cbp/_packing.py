@@ -27,8 +27,9 @@ _MAX_COUNT = 2**63 - 1
 class Header:
     """Everything about a saved network but its large arrays."""
 
-    def __init__(self, fields: dict[str, Any]) -> None:
-        self.spec = Spec.from_config(fields["network"])
+    def __init__(self, fields: dict[str, Any], own_loss: Any = None) -> None:
+        network = fields["network"]
+        self.spec = Spec.from_config(network if own_loss is None else {**network, "loss": own_loss})
         self.epoch = whole(fields["epoch"], "epoch", 0, _MAX_COUNT)
         self.optimizer = None if fields["optimizer"] is None else optimizers.get(fields["optimizer"])
         self.t = whole(fields["t"], "t", 0, _MAX_COUNT)
@@ -56,8 +57,8 @@ class Header:
             state._memory.t = self.t
 
 
-def read_header(data: bytes) -> Header:
-    """Return the header in `data`, or raise FormatError."""
+def read_header(data: bytes, own_loss: Any = None) -> Header:
+    """Return the header in `data`, or raise FormatError; its loss is `own_loss`, if there is one."""
     import json
 
     try:
@@ -71,20 +72,24 @@ def read_header(data: bytes) -> Header:
     if missing := _KEYS - fields.keys():
         raise FormatError(f"its header lacks {', '.join(sorted(missing))}")
     try:
-        return Header(fields)
+        return Header(fields, own_loss)
     except (ValueError, TypeError, RecursionError) as error:
         raise FormatError(f"its header describes no network: {error}") from None
 
 
-def pack(state: State) -> dict[str, Array]:
-    """Return the arrays of a network, "header" first; parameters and slots are views, not copies."""
+def pack(state: State) -> dict[str, Any]:
+    """Return the arrays of a network, "header" first; parameters and slots are views, not copies.
+
+    A loss of the user's own goes with them as "own_loss", the function itself.
+    """
     import json
 
-    optimizer = state.optimizer
+    optimizer, network = state.optimizer, state.get_config()
+    own_loss = network["loss"] if callable(network["loss"]) else None
     fields = {
         "version": VERSION,
         "cbp": _core.version(),
-        "network": state.get_config(),
+        "network": network if own_loss is None else {**network, "loss": None},
         "epoch": state.epoch,
         "optimizer": None if optimizer is None else optimizer.get_config(),
         "t": 0 if optimizer is None else state._memory.t,
@@ -99,9 +104,9 @@ def pack(state: State) -> dict[str, Array]:
     arrays = {"header": np.frombuffer(text.encode(), np.uint8), "params": state.params}
     if optimizer is not None:
         arrays["slots"] = state._memory.slots
-    return arrays
+    return arrays if own_loss is None else {**arrays, "own_loss": own_loss}
 
 
-def unpack(state: State, arrays: dict[str, Array]) -> None:
+def unpack(state: State, arrays: dict[str, Any]) -> None:
     """Fill an empty `state` from what `pack` returned."""
-    read_header(arrays["header"].tobytes()).fill(state, arrays)
+    read_header(arrays["header"].tobytes(), arrays.get("own_loss")).fill(state, arrays)

@@ -25,7 +25,8 @@ cdef struct Expected:
     cbp_pool *pool
     int element  # NumPy's number for the type of a parameter
     int n_in, n_out
-    bint in_unit_interval, are_distributions  # targets, for the sake of the loss
+    double low, high  # of the targets, for the sake of the loss
+    bint bounded, are_distributions
     Py_ssize_t brief_rows  # so few that it would cost more than it gives to let go of the interpreter's lock
 
 
@@ -167,12 +168,12 @@ cdef inline bint all_finite(const real *x, Py_ssize_t n, const Expected *e) noex
     return good
 
 
-cdef inline bint all_in_unit_interval(const real *y, Py_ssize_t n) noexcept nogil:
-    """Whether all of y[n] are from 0 to 1, which NaN is not."""
+cdef inline bint all_between(const real *y, Py_ssize_t n, double low, double high) noexcept nogil:
+    """Whether all of y[n] are finite and from low to high, which NaN is not."""
     cdef Py_ssize_t i
     cdef bint good = True
     for i in range(n):
-        good &= (y[i] >= 0) & (y[i] <= 1)
+        good &= (y[i] >= low) & (y[i] <= high) & (y[i] - y[i] == 0)
     return good
 
 
@@ -194,8 +195,8 @@ cdef inline bint fit_loss(const real *y, Py_ssize_t m, const Expected *e) noexce
     """Whether targets y (m, n_L) are what the loss can take."""
     if e.are_distributions:
         return all_distributions(y, m, e.n_out)
-    if e.in_unit_interval:
-        return all_in_unit_interval(y, m * e.n_out)
+    if e.bounded:
+        return all_between(y, m * e.n_out, e.low, e.high)
     return all_finite(y, m * e.n_out, e)
 
 

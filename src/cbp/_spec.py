@@ -14,6 +14,7 @@ import numpy as np
 
 from cbp import _core, tables
 from cbp._arguments import whole
+from cbp._own_loss import OwnLoss, find_loss
 from cbp.layers import MAX_UNITS, Dense
 from cbp.tables import Row
 
@@ -40,7 +41,7 @@ class Spec:
         seed: int | None = None,
     ) -> None:
         self.n_in, self.layers = _read_layers(layers, activation, activation if output is None else output)
-        self.loss = canonical_loss(self.layers[-1]) if loss is None else tables.losses.find(loss)
+        self.loss = canonical_loss(self.layers[-1]) if loss is None else find_loss(loss)
         self.init = None if init is None else tables.initializers.find(init)
         self.dtype = _read_dtype(dtype)
         if reduction not in REDUCTIONS:
@@ -87,7 +88,8 @@ class Spec:
         """Make the core's plan; `isa` names the instruction set, None takes the best."""
         layers = [layer.core() for layer in self.layers]
         loss_arg = next(iter(self.loss.args.values()), 0.0)
-        return _core.Plan(self.dtype.name, self.n_in, layers, self.loss.name, loss_arg, self.reduction, isa)
+        loss = self.loss if isinstance(self.loss, OwnLoss) else self.loss.name
+        return _core.Plan(self.dtype.name, self.n_in, layers, loss, loss_arg, self.reduction, isa)
 
     def initial(self, plan: _core.Plan) -> Array:
         """Return new initial parameters, as `init` and `seed` say; biases are zero."""
@@ -95,7 +97,10 @@ class Spec:
         return plan.init(rules, self.seed)
 
     def config(self) -> dict[str, Any]:
-        """Return the arguments of `Network` that make the same one, as JSON can keep them."""
+        """Return the arguments of `Network` that make the same one, as JSON can keep them.
+
+        A loss of the user's own is there as the function, which JSON cannot keep.
+        """
         return {
             "layers": [self.n_in, *(layer.config() for layer in self.layers)],
             "loss": self.loss.config(),

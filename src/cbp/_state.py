@@ -116,6 +116,8 @@ class State(_core.Direct):
     def get_config(self) -> dict[str, Any]:
         """Return the description of the network, without its numbers, as a dict that JSON can keep.
 
+        A loss of your own stands in it as the function itself, which JSON cannot keep.
+
         Examples
         --------
         >>> import cbp

@@ -12,6 +12,8 @@ cdef inline list rows_of(cbp_kind kind):
             "name": rows[i].name.decode(),
             "args": [(rows[i].arg[k].name.decode(), rows[i].arg[k].value)
                      for k in range(CBP_MAX_ARGS) if rows[i].arg[k].name != NULL],
+            "limits": (rows[i].arg_range.low, rows[i].arg_range.high),
+            "targets": (rows[i].targets.low, rows[i].targets.high),
             "learning_rate": rows[i].learning_rate,
             "n_slots": rows[i].n_slots,
             "row_wise": bool(rows[i].row_wise),

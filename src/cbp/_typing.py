@@ -16,7 +16,7 @@ from cbp.tables import Row
 Array = NDArray[Any]
 Labels = NDArray[np.int64]
 ActivationLike = str | Row | dict[str, Any]
-LossLike = str | Row | dict[str, Any]
+LossLike = str | Row | dict[str, Any] | Callable[[Array, Array], tuple[Array, Array]]
 OptimizerLike = str | Optimizer | type[Optimizer]
 CallbackLike = Callback | type[Callback] | Callable[[FitState], object]
 BatchesLike = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]

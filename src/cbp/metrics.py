@@ -37,6 +37,7 @@ __all__ = [
     "r2",
     "recall",
     "root_mean_squared_error",
+    "sign_accuracy",
 ]
 
 
@@ -62,6 +63,16 @@ def binary_accuracy(y: Array, outputs: Array) -> float:
     y, outputs : ndarray, shape (n, n_L)
     """
     return _share((outputs >= 0.5) == (y.reshape(outputs.shape) >= 0.5))
+
+
+def sign_accuracy(y: Array, outputs: Array) -> float:
+    """Return the share of outputs that are positive where their target is, and not where it is not.
+
+    Parameters
+    ----------
+    y, outputs : ndarray, shape (n, n_L)
+    """
+    return _share((outputs > 0) == (y.reshape(outputs.shape) > 0))
 
 
 def precision(y: Array, outputs: Array) -> float:
@@ -175,7 +186,7 @@ def by_name(wanted: MetricLike | Iterable[MetricLike], loss: str) -> dict[str, M
     ----------
     wanted : str, callable, (str, callable), or iterable of them
     loss : str
-        With binary_cross_entropy, "accuracy" counts outputs, not rows.
+        What it tells classes by is what "accuracy" looks at: see `ACCURACIES`.
 
     Raises
     ------
@@ -194,6 +205,14 @@ def by_name(wanted: MetricLike | Iterable[MetricLike], loss: str) -> dict[str, M
     return found
 
 
+ACCURACIES: dict[str, Metric] = {
+    "binary_cross_entropy": binary_accuracy,
+    "focal": binary_accuracy,
+    "hinge": sign_accuracy,
+    "categorical_cross_entropy": accuracy,
+}
+"""What "accuracy" means for the losses that tell classes apart."""
+
 TAKEN = {"loss", "learning_rate", "seconds"}
 
 
@@ -205,8 +224,7 @@ def _resolve(one: Any, loss: str) -> tuple[str, Metric]:
     if isinstance(one, str):
         if one not in __all__:
             raise ValueError(f"no metric {one!r}; there are {', '.join(__all__)}")
-        several = one == "accuracy" and loss == "binary_cross_entropy"
-        return one, binary_accuracy if several else globals()[one]
+        return one, ACCURACIES.get(loss, accuracy) if one == "accuracy" else globals()[one]
     if _is_pair(one):
         return one
     if not callable(one):

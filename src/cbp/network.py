@@ -34,9 +34,11 @@ class Network(Textbook, Trainer):
         For the layers given by their number, except the last.
     output : str or row of `cbp.activations`, optional
         For a last layer given by its number. Default: `activation`.
-    loss : str or row of `cbp.losses`, optional
-        Default: the one that belongs to the output, that is half_squared_error for identity, binary_cross_entropy
-        for sigmoid, categorical_cross_entropy for softmax, and half_squared_error for all others.
+    loss : str, row of `cbp.losses` or function, optional
+        A function ``my_loss(y, a)`` gets targets and outputs of some rows, (m, n_L), and returns the cost of each,
+        (m,), and dC/da, (m, n_L). Default: the one that belongs to the output, that is half_squared_error for
+        identity, binary_cross_entropy for sigmoid, categorical_cross_entropy for softmax, and half_squared_error for
+        all others.
     init : str or row of `cbp.initializers`, optional
         How the weights start; biases start at zero. Default: for every layer the one that its activation's row names.
     dtype : "float32" or "float64", default "float32"
@@ -234,7 +236,7 @@ class Network(Textbook, Trainer):
         ValueError
             The ending is not that of a known format.
         TypeError
-            `metadata` holds something that JSON cannot.
+            `metadata` holds something that JSON cannot, or the loss is a function of your own.
         OSError
             The file cannot be written; one that was there before is untouched.
 

@@ -7,6 +7,7 @@ complete, a printable table, a row called with its argument. Used by every modul
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -36,12 +37,14 @@ class Row:
     source : str
         Where the method comes from; may be empty.
     partner : str
-        Of an activation, the initialiser of the weights before it; of a loss, the output activation that it is the
-        default of.
+        Of an activation, the initialiser of the weights before it; of a loss, its canonical output activation, whose
+        default is the first loss that names it.
     row_wise : bool
         The activation is a function of the whole row (softmax), allowed at the output only.
     head : bool
         The loss is computed together with its output activation, `partner`, and allows no other.
+    limits, targets : (float, float)
+        Of a loss: the least and the largest value that its argument, and that a target, may have.
     onnx : str
         The ONNX operator of an activation.
     learning_rate, n_slots : float, int
@@ -66,6 +69,8 @@ class Row:
     partner: str
     row_wise: bool
     head: bool
+    limits: tuple[float, float]
+    targets: tuple[float, float]
     onnx: str
     learning_rate: float
     n_slots: int
@@ -89,8 +94,16 @@ class Row:
         return Row(
             self.kind,
             self.__dict__ | {"args": self.defaults},
-            {**self.args, **{name: real(value, f"{self.name}'s {name}") for name, value in given.items()}},
+            {**self.args, **{name: self._checked(name, value) for name, value in given.items()}},
         )
+
+    def _checked(self, name: str, value: float) -> float:
+        low, high = self.limits if self.kind == "losses" else (-inf, inf)
+        number = real(value, f"{self.name}'s {name}")
+        if not low <= number <= high:
+            limits = f"from {low:g} to {high:g}" if high < inf else f"at least {low:g}"
+            raise ValueError(f"{self.name}'s {name} must be {limits}, not {number:g}")
+        return number
 
     def config(self) -> str | dict[str, Any]:
         """Return what JSON can keep and `Table.find` can read: the name, with its arguments where not the defaults."""

@@ -14,7 +14,7 @@ from cbp._samples import Samples
 from cbp._state import State
 from cbp.callbacks import CallbackList, FitState
 from cbp.history import History
-from cbp.metrics import Metric, by_name, measure
+from cbp.metrics import ACCURACIES, Metric, by_name, measure
 
 if TYPE_CHECKING:
     from cbp._typing import (
@@ -223,16 +223,13 @@ def _one_epoch(state: FitState, run: Passes, held_out: Samples | None, wanted: d
 
 
 def _validate(net: Trainer, held_out: Samples, wanted: dict[str, Metric]) -> dict[str, float]:
-    """Return loss and metrics of the held-out samples, and their accuracy where the loss is a cross-entropy."""
+    """Return loss and metrics of the held-out samples, and their accuracy where the loss tells classes apart."""
     figures = {"val_loss": net._plan.evaluate(net.params, *held_out)}
     loss = net._spec.loss.name
-    if loss in CROSS_ENTROPIES and "accuracy" not in wanted:
+    if loss in ACCURACIES and "accuracy" not in wanted:
         wanted = by_name("accuracy", loss) | wanted
     if wanted:
         outputs = np.empty((len(held_out.X), net._spec.n_out), net.dtype)
         net._plan.predict(net.params, held_out.X, outputs)
         figures.update(measure(wanted, held_out.y, outputs, "val_"))
     return figures
-
-
-CROSS_ENTROPIES = {"binary_cross_entropy", "categorical_cross_entropy"}

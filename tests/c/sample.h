@@ -36,6 +36,12 @@ HELPER sample shape(cbp_dtype dtype, const int *width, const cbp_act *act, cbp_l
     return s;
 }
 
+/* The default argument of a loss */
+HELPER double loss_arg(cbp_loss loss) {
+    const cbp_info *row = loss >= 0 && loss < CBP_N_LOSS ? cbp_table(CBP_LOSSES, NULL) + loss : NULL;
+    return row && row->arg[0].name ? row->arg[0].value : 0;
+}
+
 HELPER cbp_status plan(sample *s, const char *isa) {
     cbp_dense layer[MAX_LAYERS] = {{0}};
     for (int l = 1; l <= s->n_layers; l++)
@@ -45,6 +51,7 @@ HELPER cbp_status plan(sample *s, const char *isa) {
                            .n_layers = s->n_layers,
                            .layers = layer,
                            .loss = s->loss,
+                           .loss_arg = loss_arg(s->loss),
                            .reduction = s->reduction,
                            .isa = isa};
     return cbp_net_new(&s->net, &spec);
@@ -111,13 +118,14 @@ HELPER void naive_cost(const sample *s, const cbp_data *data, textbook *t) {
         const char *a = (const char *)t->a[s->n_layers] + (size_t)(r * n) * size_of(s->dtype);
         char *d = (char *)t->d[s->n_layers] + (size_t)(r * n) * size_of(s->dtype);
         double c;
-        k->loss[s->loss](1, n, 0, y, a, copy_of(s->dtype, n, d), 0, &c);
+        void *const e = copy_of(s->dtype, n, d);
+        k->loss[s->loss](1, n, loss_arg(s->loss), y, a, e, 0, &c);
         const double weight = data->weight ? get(s->dtype, data->weight, r) : 1;
         t->cost += weight * c;
         t->weight += weight;
         for (int j = 0; j < n; j++) {
-            const double e = sub_(s->dtype, get(s->dtype, a, j), get(s->dtype, y, j));
-            put(s->dtype, d, j, head || row_wise ? e : mul_(s->dtype, e, get(s->dtype, d, j)));
+            const double ej = get(s->dtype, e, j);
+            put(s->dtype, d, j, head || row_wise ? ej : mul_(s->dtype, ej, get(s->dtype, d, j)));
         }
         if (row_wise && !head) k->act_back[s->act[s->n_layers][0]](1, n, a, d);
     }

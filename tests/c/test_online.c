@@ -161,6 +161,7 @@ CASE(every_activation_and_loss_that_go_together) {
                                    .n_layers = 2,
                                    .layers = layer,
                                    .loss = (cbp_loss)(which / 3 / CBP_N_ACT / CBP_N_ACT),
+                                   .loss_arg = loss_arg((cbp_loss)(which / 3 / CBP_N_ACT / CBP_N_ACT)),
                                    .isa = k->isa};
             cbp_net *net;
             if (cbp_net_new(&net, &spec) != CBP_OK) continue;

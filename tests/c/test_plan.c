@@ -78,6 +78,24 @@ CASE(unknown_enumerators) {
     refused(s, "abacus", CBP_BAD_ISA);
 }
 
+CASE(arguments_of_losses_beyond_their_range) {
+    const cbp_dense layer = {.units = 1};
+    for (int loss = 0; loss < CBP_N_LOSS; loss++) {
+        const cbp_info *row = cbp_table(CBP_LOSSES, NULL) + loss;
+        if (row->head) continue;
+        const double low = row->arg_range.low, high = row->arg_range.high,
+                     beyond[] = {low - 1, high + 1, NAN, row->arg[0].value};
+        for (int i = 0; i < 4; i++) {
+            cbp_net *net;
+            const cbp_spec spec = {
+                .n_in = 1, .n_layers = 1, .layers = &layer, .loss = (cbp_loss)loss, .loss_arg = beyond[i]};
+            const int good = !row->arg[0].name || (beyond[i] >= low && beyond[i] <= high);
+            CHECKF(cbp_net_new(&net, &spec) == (good ? CBP_OK : CBP_BAD_LOSS_ARG), "%s(%g)", row->name, beyond[i]);
+            cbp_net_free(net);
+        }
+    }
+}
+
 CASE(shapes_without_inputs_layers_or_units) {
     sample s = ordinary();
     s.width[0] = 0, refused(s, NULL, CBP_BAD_SHAPE), s = ordinary();

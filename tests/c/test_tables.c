@@ -71,6 +71,20 @@ CASE(defaults_are_those_of_the_papers) {
     CHECK(sgd->n_slots == 0 && sgd->arg[0].name == NULL);
 }
 
+CASE(defaults_of_losses_are_in_their_range) {
+    has_argument(find(CBP_LOSSES, "huber"), 0, "delta", 1);
+    has_argument(find(CBP_LOSSES, "quantile"), 0, "tau", 0.5);
+    has_argument(find(CBP_LOSSES, "focal"), 0, "gamma", 2);
+    has_argument(find(CBP_LOSSES, "categorical_cross_entropy"), 0, "label_smoothing", 0);
+    for (int i = 0; i < CBP_N_LOSS; i++) {
+        const cbp_info *row = cbp_table(CBP_LOSSES, NULL) + i;
+        NOTE("%s", row->name);
+        CHECK(row->targets.low < row->targets.high && row->arg_range.low < row->arg_range.high);
+        if (row->arg[0].name)
+            CHECK(row->arg[0].value >= row->arg_range.low && row->arg[0].value <= row->arg_range.high);
+    }
+}
+
 CASE(partners_exist) {
     for (int i = 0; i < CBP_N_ACT; i++)
         CHECK(find(CBP_INITIALIZERS, cbp_table(CBP_ACTIVATIONS, NULL)[i].partner) != NULL);

@@ -40,7 +40,7 @@ def save(net: Network, path: Path) -> None:
     ValueError
         The ending is not that of a known format.
     TypeError
-        `net.metadata` holds something that JSON cannot.
+        `net.metadata` holds something that JSON cannot, or the loss is a function of your own.
     OSError
         The file cannot be written.
 

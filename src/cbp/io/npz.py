@@ -26,8 +26,14 @@ _DAMAGES = (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedErr
 
 def save(net: State, file: IO[bytes]) -> None:
     """Write a network to an open file."""
+    arrays = _packing.pack(net)
+    if "own_loss" in arrays:
+        raise TypeError(
+            f"a file cannot keep the loss {net._spec.loss}, which is a function of yours; pickle the network, or save "
+            "net.params and make the network anew from net.get_config()"
+        )
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in _packing.pack(net).items():
+        for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy", _DATE)
             with archive.open(member, "w", force_zip64=True) as stream:
                 npy.write_array(stream, array.astype(array.dtype.newbyteorder("<"), copy=False), allow_pickle=False)

@@ -34,6 +34,9 @@ TITLES = {
 ToSymbol = Callable[[int, Index, Index], Symbol]
 ToFormula = Callable[[int, Index, Index], Formula]
 
+# Losses whose delta at the output is a - y
+CROSS_ENTROPIES = {"binary_cross_entropy", "categorical_cross_entropy"}
+
 # Costs that are spelt out: what stands before the sum over the outputs, and its terms of output a and target y
 COSTS: dict[str, tuple[Formula, Callable[[Symbol, Symbol], Formula]]] = {
     "half_squared_error": (("½", "·"), lambda a, y: ("(", a, "-", y, ")²")),
@@ -178,7 +181,7 @@ class Formulas:
     def cost_formula(self, r: Index) -> Formula:
         """Return the cost of sample r."""
         n_L = self.n.widths[-1]
-        form = COSTS.get(self.n.loss_row.name)
+        form = None if self.n.loss_row.args.get("label_smoothing") else COSTS.get(self.n.loss_row.name)
         if form is None:
             outputs = total(n_L, lambda j: (self._output(r, j),), ",")
             targets = total(n_L, lambda j: (self.y(r, j),), ",")
@@ -250,8 +253,12 @@ class Formulas:
 
     def _output_delta(self, r: Index, j: Index) -> Formula:
         n = self.n
-        if n.loss_row.head and n.loss_row.slope == "a - y":
+        smoothing = n.loss_row.args.get("label_smoothing", 0.0)
+        if n.loss_row.name in CROSS_ENTROPIES and not smoothing:
             return self.a(n.L, r, j), "-", self.y(r, j)
+        if n.loss_row.name in CROSS_ENTROPIES:
+            shared = f"{smoothing:g}/{n.widths[-1]}"
+            return self.a(n.L, r, j), "-", f"(1 - {smoothing:g})", "·", self.y(r, j), "-", shared
         if n.loss_row.head:
             return f"{n.loss_row}′", "(", self.z(n.L, r, j), ",", self.y(r, j), ")"
         if not n.row_wise:

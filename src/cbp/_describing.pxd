@@ -1,0 +1,38 @@
+"""What a network is and what data it expects, from Python's words to C's structs. Read by _core.pyx alone."""
+
+from cbp._arrays cimport NPY_FLOAT32, NPY_FLOAT64
+from cbp._c cimport *
+from cbp._reading cimport Expected
+
+
+cdef inline int describe_layer(cbp_dense *dense, tuple layer, dict index, list kept) except -1:
+    """One layer for C, its activations numbered by `index`; arrays that it points to go to `kept`."""
+    import numpy as np
+
+    cdef int[::1] acts
+    cdef double[::1] args
+    units, names, values = layer
+    dense.units = units
+    if isinstance(names, str):
+        dense.act, dense.act_arg = <cbp_act><int>index[names], values
+        return 0
+    if units < 1 or len(names) != units or len(values) != units:
+        raise ValueError(f"{units} units need as many activations and arguments")
+    acts, args = np.array([index[name] for name in names], np.intc), np.array(values, np.float64)
+    kept += [acts, args]
+    dense.unit_act, dense.unit_act_arg = <const cbp_act *>&acts[0], &args[0]
+    return 0
+
+
+cdef inline void expect(Expected *e, const cbp_net *net, cbp_pool *pool, str dtype, int n_in, int n_out):
+    """What a network expects, apart from its loss."""
+    e.net, e.pool, e.n_in, e.n_out = net, pool, n_in, n_out
+    e.element = NPY_FLOAT32 if dtype == "float32" else NPY_FLOAT64
+
+
+cdef inline int expect_targets(Expected *e, str loss, tuple targets) except -1:
+    """Targets from the least to the largest that the loss can take, or distributions."""
+    e.low, e.high = targets
+    e.bounded = e.low - e.low == 0
+    e.are_distributions = loss == "categorical_cross_entropy"
+    return 0
