@@ -8,7 +8,7 @@
 array([0., 1., 1., 0.], dtype=float32)
 """
 
-from cbp import optimizers
+from cbp import optimizers, schedules
 from cbp._core import version as _version
 from cbp._isa import isa
 from cbp.callbacks import Callback, EarlyStopping, FitState
@@ -50,6 +50,7 @@ __all__ = [
     "losses",
     "initializers",
     "optimizers",
+    "schedules",
     "Callback",
     "EarlyStopping",
     "FitState",

@@ -62,7 +62,7 @@ class Trainer(State):
             the first training means Adam.
         schedule : callable, optional
             From the number of updates made so far with this optimiser to the learning rate of the next; the
-            optimiser's own learning rate is not used then.
+            optimiser's own learning rate is not used then. `cbp.schedules` has the usual ones.
         sample_weight : array_like, shape (n,), optional
             Weights of the samples, not negative.
         class_weight : dict or "balanced", optional
