@@ -108,7 +108,7 @@ class Trainer(State):
         run = _Passes(self, train.weighted(class_weight, self._reader), batch_size, shuffle, schedule)
         followers = CallbackList(callbacks, progress)
         self._use(optimizer)
-        state = FitState(self, epochs, History())  # type: ignore[arg-type]
+        state = FitState(self, epochs, History(), schedule)  # type: ignore[arg-type]
         followers.on_fit_begin(state)
         try:
             while state.epoch + 1 < epochs and not state.stop:
