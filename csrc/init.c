@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 256 }; /* numbers at a time on the stack */
+enum {
+    BLOCK = 256, /* numbers at a time on the stack */
+    PANEL = 16   /* columns made orthonormal before they are taken out of the others; weights depend on it */
+};
 
 /* One layer to be filled: n weights at w, in rows of n_out, behind the biases, which are zero */
 typedef struct {
@@ -97,24 +100,42 @@ static cbp_status way_directions(const layer *s) {
 
 /* ---- orthonormal vectors ---- */
 
-/* The columns of a (rows, cols), rows >= cols, made orthonormal: modified Gram and Schmidt, each column taken out of
- * all after it at once, so that the inner loops run along outputs. d: [cols] */
-static void orthonormalize(int64_t rows, int64_t cols, double *a, double *d) {
-    for (int64_t c = 0; c < cols; c++) {
-        double sum = 0;
-        for (int64_t r = 0; r < rows; r++) sum += a[r * cols + c] * a[r * cols + c];
-        const double length = sqrt(sum);
-        for (int64_t j = c + 1; j < cols; j++) d[j] = 0;
-        for (int64_t r = 0; r < rows; r++) {
-            double *row = a + r * cols;
-            const double q = row[c] /= length;
-            for (int64_t j = c + 1; j < cols; j++) d[j] += q * row[j];
+/* Columns first .. last of a (rows, cols), which have been made orthonormal, taken out of columns from .. to:
+ * x := x - Q (Q^T x). Inner loops run along outputs. */
+static void take_out(int64_t rows, int64_t cols, double *a, int64_t first, int64_t last, int64_t from, int64_t to) {
+    double d[PANEL][BLOCK];
+    for (int64_t c = first; c < last; c++)
+        for (int64_t j = from; j < to; j++) d[c - first][j - from] = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        const double *q = a + r * cols, *x = q + from;
+        for (int64_t c = first; c < last; c++)
+            for (int64_t j = 0; j < to - from; j++) d[c - first][j] += q[c] * x[j];
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        double *q = a + r * cols, *x = q + from;
+        for (int64_t c = first; c < last; c++)
+            for (int64_t j = 0; j < to - from; j++) x[j] -= q[c] * d[c - first][j];
+    }
+}
+
+static void normalize(int64_t rows, int64_t cols, double *a, int64_t c) {
+    double sum = 0;
+    for (int64_t r = 0; r < rows; r++) sum += a[r * cols + c] * a[r * cols + c];
+    const double length = sqrt(sum);
+    for (int64_t r = 0; r < rows; r++) a[r * cols + c] /= length;
+}
+
+/* The columns of a (rows, cols), rows >= cols, made orthonormal by modified Gram and Schmidt: column by column within a
+ * panel, panel by panel beyond it, so that a large matrix is read once a panel and not once a column */
+static void orthonormalize(int64_t rows, int64_t cols, double *a) {
+    for (int64_t first = 0; first < cols; first += PANEL) {
+        const int64_t last = smaller(first + PANEL, cols);
+        for (int64_t c = first; c < last; c++) {
+            normalize(rows, cols, a, c);
+            take_out(rows, cols, a, c, c + 1, c + 1, last);
         }
-        for (int64_t r = 0; r < rows; r++) {
-            double *row = a + r * cols;
-            const double q = row[c];
-            for (int64_t j = c + 1; j < cols; j++) row[j] -= q * d[j];
-        }
+        for (int64_t from = last; from < cols; from += BLOCK)
+            take_out(rows, cols, a, first, last, from, smaller(from + BLOCK, cols));
     }
 }
 
@@ -138,11 +159,10 @@ static void put_orthonormal(const layer *s, const double *a) {
 static cbp_status way_orthogonal(const layer *s) {
     const int64_t rows = s->n_in >= s->n_out ? s->n_in : s->n_out, cols = smaller(s->n_in, s->n_out);
     const uint64_t n = (uint64_t)(rows * cols);
-    if (n > SIZE_MAX / sizeof(double) - (uint64_t)cols) return CBP_NO_MEMORY;
-    double *a = malloc((size_t)(n + (uint64_t)cols) * sizeof *a);
+    double *a = n > SIZE_MAX / sizeof *a ? NULL : malloc((size_t)n * sizeof *a);
     if (!a) return CBP_NO_MEMORY;
     for (uint64_t i = 0; i < n; i++) a[i] = cbp_normal(&s->stream, i, s->k64);
-    for (int time = 0; time < 2; time++) orthonormalize(rows, cols, a, a + n);
+    for (int time = 0; time < 2; time++) orthonormalize(rows, cols, a);
     put_orthonormal(s, a);
     free(a);
     return CBP_OK;

@@ -1,5 +1,6 @@
 """Initialisers: their distributions and shapes, stored bits, layers with their own, functions of the user's."""
 
+import hashlib
 import json
 import pickle
 
@@ -175,6 +176,12 @@ def test_there_are_bits_for_every_initialiser():
 @pytest.mark.parametrize("name", BITS)
 def test_weights_have_the_same_bits_everywhere(name):
     assert [w.hex() for w in cbp.Network([3, 2], init=name, seed=7, dtype="float64").params.tolist()] == BITS[name]
+
+
+def test_large_orthogonal_weights_have_the_same_bits_everywhere():
+    """More columns than are made orthonormal at a time."""
+    W, _ = weights("orthogonal", 50, 40, seed=7)
+    assert hashlib.sha256(W.astype("<f8").tobytes()).hexdigest()[:16] == "8b5cf779c88415de"
 
 
 # ---- a layer's own ----
