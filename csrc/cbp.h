@@ -192,9 +192,10 @@ typedef struct {
     const void *weight;    /* NULL (all 1), or real[n] sample weights >= 0 */
 } cbp_data;
 
-/* theta := initial weights, biases zero. rule[l - 1] is the initialiser of layer l; the weights depend on seed, layer
- * and index alone. */
-cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, uint64_t seed, void *theta);
+/* theta := initial weights and biases. rule[l - 1] is the initialiser of layer l, arg[l - 1] its argument; NULL means
+ * everywhere the default. The numbers depend on seed, layer and index alone. The orthogonal one allocates double[n_in *
+ * n_out] while it works. */
+cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, const double *arg, uint64_t seed, void *theta);
 
 /* out (n, n_L) := outputs for x (n, n_0). Uses theta (not modified), work (PREDICT). n = 0 is fine. */
 cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, void *out);

@@ -1,7 +1,8 @@
 /* kern.h - the kernel table: what the driver may ask of an instruction set. One table per (instruction set, precision).
  *
  * Kernels see lengths and pointers, never a struct of the driver; `real` is the table's precision. Called by net.c,
- * gemm.c, train.c, rng.c; filled by kern/all.inc. Every table gives the same bits as every other of its precision.
+ * gemm.c, train.c, init.c, rng.c; filled by kern/all.inc. Every table gives the same bits as every other of its
+ * precision.
  */
 #ifndef CBP_KERN_H
 #define CBP_KERN_H

@@ -1,4 +1,4 @@
-/* net.h - the plan from inside: what plan.c makes and net.c, gemm.c, train.c, rng.c read. Not installed. */
+/* net.h - the plan from inside: what plan.c makes and net.c, gemm.c, train.c, init.c read. Not installed. */
 #ifndef CBP_NET_H
 #define CBP_NET_H
 
@@ -128,5 +128,19 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
 size_t cbp_online_bytes(const cbp_net *net);
 int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
                    int64_t n, const double *learning_rate, int one_rate, cbp_sums *sums);
+
+/* ---- rng.c ---- */
+
+/* What numbers are for. Numbers of one purpose do not depend on how many another takes. */
+typedef enum { CBP_WEIGHTS, CBP_ORDER } cbp_purpose;
+
+typedef struct {
+    uint64_t seed, stream;
+    cbp_purpose purpose;
+} cbp_stream;
+
+/* Number i (below 2^48) of a stream: uniform in (0, 1), or standard normal; k: the scalar kernels of double */
+double cbp_uniform(const cbp_stream *s, uint64_t i);
+double cbp_normal(const cbp_stream *s, uint64_t i, const cbp_kern *k);
 
 #endif

@@ -1,6 +1,6 @@
 /* plan.c - the plan and its workspace: everything that is decided once, before a number is touched.
  *
- * Called by the front ends; what it makes is read by net.c, gemm.c, train.c and rng.c through net.h.
+ * Called by the front ends; what it makes is read by net.c, gemm.c, train.c and init.c through net.h.
  */
 #include "net.h"
 

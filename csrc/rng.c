@@ -1,21 +1,12 @@
 /* rng.c - random numbers from a counter: number i of a stream depends on (seed, purpose, stream, i) and nothing else.
  *
  * So neither the order of work nor the number of threads can change them. Philox4x32-10 by Salmon, Moraes, Dror and
- * Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Called by the front ends; uses the kernel table for log
- * and for the rounding to the plan's precision.
+ * Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Called by init.c and by the front ends; uses the kernel
+ * table for log.
  */
 #include "net.h"
-#include "prim.h"
 
 #include <math.h>
-#include <string.h>
-
-typedef enum { WEIGHTS, PERMUTATION } cbp_purpose;
-
-typedef struct {
-    uint64_t seed, stream;
-    cbp_purpose purpose;
-} cbp_stream;
 
 void cbp_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
@@ -44,7 +35,7 @@ static uint64_t bits(const cbp_stream *s, uint64_t i) {
 }
 
 /* The middles of 2^52 equal parts of (0, 1): never 0, never 1, each exact in double */
-static double uniform(uint64_t random) { return ((double)(random >> 12) + 0.5) * 0x1p-52; }
+double cbp_uniform(const cbp_stream *s, uint64_t i) { return ((double)(bits(s, i) >> 12) + 0.5) * 0x1p-52; }
 
 static double polynomial(const double *coefficient, int degree, double x) {
     double sum = coefficient[degree];
@@ -77,9 +68,9 @@ static double rational(const double over[8], const double under[7], double x) {
     return polynomial(over, 7, x) / (1 + x * polynomial(under, 6, x));
 }
 
-/* The normal quantile of u in (0, 1), relative error 1e-16 */
-static double normal(double u, const cbp_kern *k) {
-    const double q = u - 0.5, r = 0.180625 - q * q;
+/* The normal quantile of a uniform number, relative error 1e-16 */
+double cbp_normal(const cbp_stream *s, uint64_t i, const cbp_kern *k) {
+    const double u = cbp_uniform(s, i), q = u - 0.5, r = 0.180625 - q * q;
     if (fabs(q) <= 0.425) return q * rational(middle_over, middle_under, r);
     const double tail = q < 0 ? u : 1 - u;
     double log_tail;
@@ -87,60 +78,6 @@ static double normal(double u, const cbp_kern *k) {
     const double root = sqrt(-log_tail);
     const double x = root <= 5 ? rational(tail_over, tail_under, root - 1.6) : rational(far_over, far_under, root - 5);
     return q < 0 ? -x : x;
-}
-
-/* ---- initial weights ---- */
-
-typedef enum { DISTRIBUTION_uniform, DISTRIBUTION_normal } cbp_distribution;
-
-static cbp_distribution distribution_of(cbp_initializer rule) {
-    static const cbp_distribution distribution[] = {
-#define INIT(name, distribution, ...) [CBP_INIT_##name] = DISTRIBUTION_##distribution,
-#include "init.def"
-    };
-    return distribution[rule];
-}
-
-static double variance_of(cbp_initializer rule, double fan_in, double fan_out) {
-    const double variance[] = {
-#define INIT(name, distribution, variance, ...) [CBP_INIT_##name] = variance,
-#include "init.def"
-    };
-    return variance[rule];
-}
-
-/* w[n] := weights of this variance, a block at a time on the stack */
-static void draw(const cbp_net *net, cbp_distribution kind, double variance, const cbp_stream *stream, int64_t n,
-                 char *w) {
-    enum { BLOCK = 256 };
-    double u[BLOCK];
-    const cbp_kern *k64 = cbp_kern_for("scalar", CBP_FLOAT64);
-    const double factor = sqrt(kind == DISTRIBUTION_uniform ? 3 * variance : variance);
-    for (int64_t start = 0; start < n; start += BLOCK) {
-        const int64_t count = n - start < BLOCK ? n - start : BLOCK;
-        for (int64_t i = 0; i < count; i++) {
-            const double x = uniform(bits(stream, (uint64_t)(start + i)));
-            u[i] = kind == DISTRIBUTION_uniform ? 2 * x - 1 : normal(x, k64);
-        }
-        net->k->assign(count, factor, u, w + (size_t)start * net->real);
-    }
-}
-
-cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, uint64_t seed, void *theta) {
-    if (!net || !rule || !theta) return CBP_NULL_ARGUMENT;
-    for (int l = 1; l <= net->n_layers; l++)
-        if ((int)rule[l - 1] < 0 || rule[l - 1] >= CBP_N_INIT) return CBP_BAD_INITIALIZER;
-    const cbp_fpmode mode = cbp_fp_enter();
-    for (int l = 1; l <= net->n_layers; l++) {
-        const cbp_stage *s = &net->stage[l];
-        const cbp_stream stream = {seed, (uint64_t)l, WEIGHTS};
-        char *bias = (char *)theta + (size_t)s->theta * net->real;
-        memset(bias, 0, (size_t)s->n_out * net->real);
-        draw(net, distribution_of(rule[l - 1]), variance_of(rule[l - 1], s->n_in, s->n_out), &stream,
-             (int64_t)s->n_in * s->n_out, bias + (size_t)s->n_out * net->real);
-    }
-    cbp_fp_leave(mode);
-    return CBP_OK;
 }
 
 /* ---- permutations ---- */
@@ -156,7 +93,7 @@ static uint64_t multiply_high(uint64_t a, uint64_t b) {
 cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order) {
     if (!order && n > 0) return CBP_NULL_ARGUMENT;
     if (n < 0) return CBP_BAD_COUNT;
-    const cbp_stream s = {seed, stream, PERMUTATION};
+    const cbp_stream s = {seed, stream, CBP_ORDER};
     for (int64_t i = 0; i < n; i++) order[i] = i;
     for (int64_t i = n - 1; i > 0; i--) {
         const int64_t j = (int64_t)multiply_high(bits(&s, (uint64_t)i), (uint64_t)i + 1);

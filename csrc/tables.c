@@ -4,8 +4,8 @@
 #include <float.h>
 #include <math.h>
 
-/* The name of an activation's or loss's argument, or NULL where the row writes `none`: END_none brings a second word of
- * its own, END_alpha does not */
+/* The name of the one argument of an activation, loss or initialiser, or NULL where the row writes `none`: END_none
+ * brings a second word of its own, END_alpha does not */
 #define SECOND_(first, second, ...) second
 #define SECOND(...) SECOND_(__VA_ARGS__, )
 #define END_none ~, NULL
@@ -72,8 +72,15 @@ static const cbp_info optimizers[] = {
 #include "opt.def"
 };
 
-#define INIT(name_, distribution, variance, formula_, source_) \
-    {.name = #name_, .partner = "", .formula = formula_, .slope = "", .onnx = "", .exception = "", .source = source_},
+#define INIT(name_, argument, default_, way, size, formula_, source_) \
+    {.name = #name_, \
+     .arg = {ARG_OF(argument, default_)}, \
+     .partner = "", \
+     .formula = formula_, \
+     .slope = "", \
+     .onnx = "", \
+     .exception = "", \
+     .source = source_},
 static const cbp_info initializers[] = {
 #include "init.def"
 };

@@ -1,4 +1,4 @@
-"""Callbacks: when they run, what they see, how they steer; early stopping and the progress bar."""
+"""Callbacks: when they run, what they see, how they steer; stopping, smaller rates, the progress bar."""
 
 import math
 import sys
@@ -106,6 +106,8 @@ def watch(values, **kwargs):
         ([3, 2.9, 2.8], {"patience": 2, "min_delta": 0.5}, 0, 2, 0),
         ([3, 1, 2, 2], {"patience": 2, "restore_best": False}, 1, 3, 3),
         ([0.1, 0.3, 0.2, 0.2], {"patience": 2, "monitor": "val_accuracy"}, 1, 3, 1),
+        ([0.1, 0.3, 0.2, 0.2], {"patience": 2, "monitor": "r2", "mode": "max"}, 1, 3, 1),
+        ([3, 1, 2, 2], {"patience": 2, "monitor": "wrong_accuracy", "mode": "min"}, 1, 3, 1),
         ([math.nan, 1, math.nan, math.nan], {"patience": 2}, 1, 3, 1),
         ([math.nan, math.nan], {"patience": 2}, None, 1, 1),
     ],
@@ -153,8 +155,114 @@ def test_early_stopping_restores_after_divergence():
 
 def test_early_stopping_prints_its_arguments():
     assert repr(cbp.EarlyStopping(patience=3)) == (
-        "EarlyStopping(monitor='val_loss', patience=3, min_delta=0.0, restore_best=True)"
+        "EarlyStopping(monitor='val_loss', patience=3, min_delta=0.0, restore_best=True, mode=None)"
     )
+
+
+# ---- plateaus ----
+
+
+def reduced(values, rate=1.0, **kwargs):
+    """Let ReduceOnPlateau see these values of val_loss; return the rate after every epoch, and the callback."""
+    network, plateau = net(), cbp.ReduceOnPlateau(factor=0.5, **kwargs)
+    network.fit(X, Y, epochs=0, optimizer=cbp.optimizers.SGD(rate))
+    state, rates = cbp.FitState(network, len(values), cbp.History()), []
+    plateau.on_fit_begin(state)
+    for epoch, value in enumerate(values):
+        state.epoch, state.logs = epoch, {plateau.monitor: value}
+        plateau.on_epoch_end(state)
+        rates.append(network.optimizer.learning_rate)
+    return rates, plateau
+
+
+@pytest.mark.parametrize(
+    ("values", "kwargs", "rates"),
+    [
+        ([3, 2, 1, 0], {"patience": 1}, [1, 1, 1, 1]),
+        ([3, 3, 3, 3, 3], {"patience": 2}, [1, 1, 0.5, 0.5, 0.25]),
+        ([3, 3, 2, 2, 2], {"patience": 2}, [1, 1, 1, 1, 0.5]),
+        ([3, 3, 3, 3, 3, 3, 3], {"patience": 1, "cooldown": 2}, [1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25]),
+        ([3, 2.9, 2.8], {"patience": 2, "min_delta": 0.5}, [1, 1, 0.5]),
+        ([3, 3, 3, 3], {"patience": 1, "lowest": 0.4}, [1, 0.5, 0.4, 0.4]),
+        ([3, 3, 3], {"patience": 1, "lowest": 2}, [1, 1, 1]),
+        ([1, 2, 2, 1], {"patience": 2, "monitor": "val_accuracy"}, [1, 1, 1, 0.5]),
+        ([1, 2, 2, 1], {"patience": 2, "mode": "max"}, [1, 1, 1, 0.5]),
+        ([math.nan, math.nan, 1], {"patience": 2}, [1, 0.5, 0.5]),
+    ],
+)
+def test_a_plateau_makes_the_rate_smaller(values, kwargs, rates):
+    found, plateau = reduced(values, **kwargs)
+    assert found == rates
+    before = [1.0, *rates]
+    assert plateau.reductions == [epoch for epoch, rate in enumerate(rates) if rate < before[epoch]]
+
+
+def test_the_epochs_after_a_plateau_are_trained_with_the_smaller_rate():
+    network, by_hand = net(), net()
+    plateau = cbp.ReduceOnPlateau(factor=0.25, patience=1, min_delta=1e6)
+    history = network.fit(X, Y, epochs=3, optimizer=cbp.optimizers.SGD(0.1), callbacks=plateau)
+    assert history.learning_rate == [0.1, 0.1, 0.025]
+    by_hand.fit(X, Y, epochs=3, optimizer="sgd", schedule=[0.1, 0.1, 0.025].__getitem__)
+    assert network == by_hand
+
+
+def test_a_plateau_refuses_a_schedule():
+    with pytest.raises(ValueError, match="which a schedule takes the place of"):
+        net().fit(X, Y, schedule=cbp.schedules.Constant(0.1), callbacks=cbp.ReduceOnPlateau())
+
+
+# ---- time ----
+
+
+def test_a_budget_of_time_ends_with_an_epoch(monkeypatch):
+    clock = iter([100.0, 101.0, 102.5, 103.0, 104.0])
+    monkeypatch.setattr("cbp.callbacks.time.monotonic", lambda: next(clock))
+    assert net().fit(X, Y, epochs=9, callbacks=cbp.TimeBudget(3)).epochs == 3
+
+
+# ---- arguments ----
+
+ERRORS = {
+    "mode": (lambda: cbp.EarlyStopping(mode="up"), ValueError, "mode must be 'min', 'max' or None, not 'up'"),
+    "factor 0": (lambda: cbp.ReduceOnPlateau(factor=0), ValueError, "factor must be greater than 0"),
+    "factor 1": (
+        lambda: cbp.ReduceOnPlateau(factor=1),
+        ValueError,
+        "factor must be at least 0 and less than 1, not 1",
+    ),
+    "cooldown": (lambda: cbp.ReduceOnPlateau(cooldown=-1), ValueError, "cooldown must be at least 0, not -1"),
+    "patience": (lambda: cbp.ReduceOnPlateau(patience=1.5), TypeError, "patience must be a whole number, not 1.5"),
+    "lowest": (lambda: cbp.ReduceOnPlateau(lowest=math.inf), ValueError, "lowest must be finite, not inf"),
+    "no figure": (
+        lambda: net().fit(X, Y, callbacks=cbp.ReduceOnPlateau("val_accuracy")),
+        ValueError,
+        "no figure of this training is called 'val_accuracy'; there are: loss, learning_rate, seconds",
+    ),
+    "seconds": (lambda: cbp.TimeBudget(-1), ValueError, "seconds must be at least 0, not -1"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_error_says_what_is_wrong(name):
+    call, kind, sentence = ERRORS[name]
+    with pytest.raises(kind) as caught:
+        call()
+    assert str(caught.value) == sentence
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        cbp.ReduceOnPlateau("loss", 0.5, 3, 0.1, 2, 1e-4, "min"),
+        cbp.TimeBudget(2.5),
+        cbp.WeightAverage(None, 3),
+        cbp.Checkpoint("a-{epoch}.npz", seconds=3, monitor="val_loss", mode="max"),
+        cbp.CSVLogger("a.csv"),
+    ],
+)
+def test_a_callback_prints_its_arguments(callback):
+    again = eval(repr(callback), vars(cbp))
+    assert vars(again) | {"best": 0} == vars(callback) | {"best": 0}  # NaN before the first fit
 
 
 # ---- progress ----

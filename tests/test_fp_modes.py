@@ -71,7 +71,7 @@ def small_data(dtype):
 def small_memory(dtype):
     layers = [(6, "leaky_relu", 0.25), (3, "tanh", 0.0)]
     plan = _core.Plan(dtype, 5, layers, "half_squared_error")
-    theta = (plan.init(["glorot_uniform", "glorot_normal"], 43) * X_SCALE[dtype]).astype(dtype)
+    theta = (plan.init(["glorot_uniform", "glorot_normal"], [0, 0], 43) * X_SCALE[dtype]).astype(dtype)
     return _core.Memory(plan, theta)
 
 
@@ -89,7 +89,11 @@ def everything(memory, X, y):
     memory.descend(0.3)
     made += [memory.forward(X).copy(), memory.backward(y, None), memory.plan.evaluate(memory.theta, X, y, None)]
     made += [memory.epoch(X, y, None, None, 7, 0.3)]
-    made += [predict(memory, X), memory.plan.init(["he_normal", "glorot_uniform"], 44), _core.permutation(1, 2, 50)]
+    made += [
+        predict(memory, X),
+        memory.plan.init(["he_normal", "glorot_uniform"], [0, 0], 44),
+        _core.permutation(1, 2, 50),
+    ]
     return [*made, memory.theta.copy(), memory.slots.copy()]
 
 
@@ -130,7 +134,7 @@ def test_every_function_gives_the_mode_back(fp, mode, dtype):
     memory = small_memory(dtype)
     memory.set_optimizer("adam", [0.9, 0.999, 1e-8])
     calls = {
-        "init": lambda: memory.plan.init(["he_normal", "he_normal"], 1),
+        "init": lambda: memory.plan.init(["he_normal", "he_normal"], [0, 0], 1),
         "predict": lambda: predict(memory, X),
         "evaluate": lambda: memory.plan.evaluate(memory.theta, X, y, None),
         "forward": lambda: memory.forward(X),

@@ -119,7 +119,7 @@ def test_biases_start_at_zero_and_weights_do_not():
 
 @pytest.mark.parametrize("init", cbp.initializers)
 def test_every_initialiser_can_be_chosen(init):
-    chosen, default = (cbp.Network([4, 4], init=name, seed=0).params.tobytes() for name in (init, None))
+    chosen, default = (cbp.Network([4, 5], init=name, seed=0).params.tobytes() for name in (init, None))
     assert (chosen == default) == (init == cbp.activations.sigmoid.partner)
 
 

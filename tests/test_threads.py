@@ -25,7 +25,7 @@ ATTEMPTS = {
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 def test_training_in_two_threads_is_refused(attempt):
     plan = _core.Plan("float32", 64, [(128, "tanh", 0.0), (32, "identity", 0.0)], "half_squared_error")
-    memory = _core.Memory(plan, plan.init(["glorot_uniform", "glorot_uniform"], 0))
+    memory = _core.Memory(plan, plan.init(["glorot_uniform", "glorot_uniform"], [0, 0], 0))
     memory.set_optimizer("momentum", [0.9])
 
     def train():

@@ -107,7 +107,7 @@ COLUMNS = {
         ("state vectors", lambda row: text(str(row["n_slots"]))),
         SOURCE,
     ],
-    "initializers": [NAME, ("distribution", lambda row: code(row["formula"])), SOURCE],
+    "initializers": [NAME, ("distribution", lambda row: code(row["formula"])), ("argument", arguments), SOURCE],
     "statuses": [
         ("status", lambda row: code(f"CBP_{row['name']}")),
         ("sentence", lambda row: text(row["formula"])),

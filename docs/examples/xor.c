@@ -39,7 +39,7 @@ int main(void) {
         .work = zeros(cbp_work_bytes(net, ROWS, CBP_EPOCH)),
     };
     const cbp_initializer rule[] = {CBP_INIT_glorot_uniform, CBP_INIT_glorot_uniform};
-    check(cbp_init(net, rule, 1, mem.theta));
+    check(cbp_init(net, rule, NULL, 1, mem.theta));
 
     /* An epoch is one call: all four rows as one batch, in their own order, one learning rate. */
     const cbp_data data = {.n = ROWS, .x = x, .y = y};

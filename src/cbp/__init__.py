@@ -8,14 +8,15 @@
 array([0., 1., 1., 0.], dtype=float32)
 """
 
-from cbp import metrics, optimizers
+from cbp import metrics, optimizers, schedules
 from cbp._core import version as _version
 from cbp._isa import isa
-from cbp.callbacks import Callback, EarlyStopping, FitState
+from cbp.callbacks import Callback, EarlyStopping, FitState, ReduceOnPlateau, TimeBudget
 from cbp.errors import DivergenceError, FormatError
 from cbp.gradcheck import gradcheck
 from cbp.history import History
 from cbp.io import load
+from cbp.keeping import Checkpoint, CSVLogger, WeightAverage
 from cbp.layers import Dense, Layer
 from cbp.network import Network
 from cbp.selftest import selftest
@@ -51,8 +52,14 @@ __all__ = [
     "initializers",
     "metrics",
     "optimizers",
+    "schedules",
     "Callback",
     "EarlyStopping",
+    "ReduceOnPlateau",
+    "TimeBudget",
+    "WeightAverage",
+    "Checkpoint",
+    "CSVLogger",
     "FitState",
     "History",
     "gradcheck",

@@ -145,7 +145,7 @@ cdef extern from "cbp.h" nogil:
         int layer
         double cost, weight
 
-    cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, uint64_t seed, void *theta)
+    cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, const double *arg, uint64_t seed, void *theta)
     cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, void *out)
     cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss)
     cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x)

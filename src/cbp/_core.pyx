@@ -123,13 +123,14 @@ cdef class Plan:
     def __dealloc__(self):
         cbp_net_free(self.net)
 
-    def init(self, rules, seed):
-        """Initial parameters by one rule per layer, from a seed below 2**64."""
+    def init(self, rules, args, seed):
+        """Initial parameters by one rule per layer and its argument, from a seed below 2**64."""
         cdef int[::1] rule = np.array([_INDEX["initializers"][name] for name in rules], np.intc)
-        if rule.shape[0] != self.n_layers:
+        cdef double[::1] arg = np.array(args, np.float64)
+        if not rule.shape[0] == arg.shape[0] == self.n_layers:
             raise ValueError(f"expected {self.n_layers} initialisers, got {rule.shape[0]}")
         theta = np.empty(self.n_params, self.dtype)
-        check(cbp_init(self.net, <const cbp_initializer *>&rule[0], seed, PyArray_DATA(<PyArrayObject *>theta)))
+        check(cbp_init(self.net, <cbp_initializer *>&rule[0], &arg[0], seed, PyArray_DATA(<PyArrayObject *>theta)))
         return theta
 
     def first_nonfinite(self, x):
@@ -492,8 +493,7 @@ def permutation(seed, stream, Py_ssize_t n):
 
 def philox(counter, key):
     """The 128 random bits of Philox4x32-10 for four words of counter and two of key."""
-    cdef uint32_t[4] c, out
-    cdef uint32_t[2] k
+    cdef uint32_t[4] c, k, out
     c[0], c[1], c[2], c[3] = counter
     k[0], k[1] = key
     cbp_philox(c, k, out)

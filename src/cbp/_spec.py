@@ -15,15 +15,16 @@ import numpy as np
 from cbp import _core, tables
 from cbp._arguments import whole
 from cbp._own_loss import OwnLoss, find_loss
-from cbp.layers import MAX_UNITS, Dense
+from cbp.layers import MAX_UNITS, Dense, read_init
 from cbp.tables import Row
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array, DTypeLike, LossLike
+    from cbp._typing import ActivationLike, Array, DTypeLike, InitFunction, InitLike, LossLike
 
 DEFAULT_LOSS = "half_squared_error"
 DTYPES = ("float32", "float64")
 REDUCTIONS = ("mean", "sum")
+_FUNCTIONS = 2  # what the random numbers are for, beside those that net.h names: seeds for functions in `init`
 
 
 class Spec:
@@ -35,14 +36,14 @@ class Spec:
         activation: ActivationLike | Sequence[ActivationLike] = "sigmoid",
         output: ActivationLike | Sequence[ActivationLike] | None = None,
         loss: LossLike | None = None,
-        init: str | Row | None = None,
+        init: InitLike | None = None,
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,
     ) -> None:
         self.n_in, self.layers = _read_layers(layers, activation, activation if output is None else output)
         self.loss = canonical_loss(self.layers[-1]) if loss is None else find_loss(loss)
-        self.init = None if init is None else tables.initializers.find(init)
+        self.init = read_init(init)
         self.dtype = _read_dtype(dtype)
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
@@ -92,9 +93,18 @@ class Spec:
         return _core.Plan(self.dtype.name, self.n_in, layers, loss, loss_arg, self.reduction, isa)
 
     def initial(self, plan: _core.Plan) -> Array:
-        """Return new initial parameters, as `init` and `seed` say; biases are zero."""
-        rules = [layer.rows[0].partner if self.init is None else self.init.name for layer in self.layers]
-        return plan.init(rules, self.seed)
+        """Return new initial parameters, as `init` of layers and network and `seed` say."""
+        chosen = [layer.init or self.init or tables.initializers[layer.rows[0].partner] for layer in self.layers]
+        rows = [init if isinstance(init, Row) else tables.initializers["zeros"] for init in chosen]
+        theta = plan.init([row.name for row in rows], [next(iter(row.args.values()), 0.0) for row in rows], self.seed)
+        for number, (init, (start, above, cols)) in enumerate(zip(chosen, plan.blocks, strict=True), 1):
+            if not isinstance(init, Row):
+                shape = above - 1, cols
+                with np.errstate(over="ignore"):
+                    theta[start + cols : start + above * cols] = _weights(init, shape, number, self.seed).ravel()
+        if plan.first_nonfinite(theta) >= 0:
+            raise ValueError(f"init makes weights that are too large for {self.dtype.name}")
+        return theta
 
     def config(self) -> dict[str, Any]:
         """Return the arguments of `Network` that make the same one, as JSON can keep them.
@@ -104,7 +114,7 @@ class Spec:
         return {
             "layers": [self.n_in, *(layer.config() for layer in self.layers)],
             "loss": self.loss.config(),
-            "init": None if self.init is None else self.init.config(),
+            "init": self.init.config() if isinstance(self.init, Row) else None,
             "dtype": self.dtype.name,
             "reduction": self.reduction,
             "seed": self.seed,
@@ -129,6 +139,19 @@ def canonical_loss(output: Dense) -> Row:
     names = {row.name for row in output.rows}
     fitting = (row for row in tables.losses.values() if {row.partner} == names)
     return next(fitting, tables.losses[DEFAULT_LOSS])
+
+
+def _weights(init: InitFunction, shape: tuple[int, int], number: int, seed: int) -> Array:
+    """Return the weights (fan_in, fan_out) that a user's function makes for layer `number`."""
+    low, high, *_ = _core.philox((0, _FUNCTIONS << 16, number, 0), (seed % 2**32, seed >> 32))
+    W = np.asarray(init(*shape, low | high << 32))
+    if W.dtype.kind not in "fiub":
+        raise TypeError(f"init must return numbers, not an array of {W.dtype}, for layer {number}")
+    if W.shape != shape:
+        raise ValueError(f"init must return an array of shape {shape} for layer {number}, not {W.shape}")
+    if not np.isfinite(W).all():
+        raise ValueError(f"init must return finite numbers for layer {number}")
+    return W
 
 
 def _read_layers(layers: Any, hidden: Any, output: Any) -> tuple[int, tuple[Dense, ...]]:

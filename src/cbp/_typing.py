@@ -17,6 +17,8 @@ Array = NDArray[Any]
 Labels = NDArray[np.int64]
 ActivationLike = str | Row | dict[str, Any]
 LossLike = str | Row | dict[str, Any] | Callable[[Array, Array], tuple[Array, Array]]
+InitFunction = Callable[[int, int, int], ArrayLike]
+InitLike = str | Row | dict[str, Any] | InitFunction
 OptimizerLike = str | Optimizer | type[Optimizer]
 CallbackLike = Callback | type[Callback] | Callable[[FitState], object]
 BatchesLike = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
@@ -33,6 +35,8 @@ __all__ = [
     "CallbackLike",
     "ClassWeight",
     "DTypeLike",
+    "InitFunction",
+    "InitLike",
     "Labels",
     "LossLike",
     "MetricLike",

@@ -10,9 +10,16 @@ from cbp._arguments import whole
 from cbp.tables import Row
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array
+    from cbp._typing import ActivationLike, Array, InitFunction, InitLike
 
 MAX_UNITS = 2**31 - 1
+
+
+def read_init(wanted: InitLike | None) -> Row | InitFunction | None:
+    """Return the row that is meant, or the function itself."""
+    if wanted is None or (callable(wanted) and not isinstance(wanted, Row)):
+        return wanted
+    return tables.initializers.find(wanted)
 
 
 class Dense:
@@ -24,11 +31,13 @@ class Dense:
         Number of units n_l.
     activation : str, row of `cbp.activations`, or a sequence of `units` of them, optional
         One activation for all units, or one for each (derivation D). Default: what the network says.
+    init : str, row of `cbp.initializers`, or function, optional
+        How this layer's weights start, as for `Network`. Default: what the network says.
 
     Raises
     ------
     TypeError, ValueError
-        `units` is not a positive whole number, an activation is unknown, or there is not one for every unit.
+        `units` is not a positive whole number, a name is unknown, or there is not an activation for every unit.
 
     Examples
     --------
@@ -42,9 +51,17 @@ class Dense:
     units: int
     activation: Row | tuple[Row, ...] | None
 
-    def __init__(self, units: int, activation: ActivationLike | Sequence[ActivationLike] | None = None) -> None:
+    init: Row | InitFunction | None
+
+    def __init__(
+        self,
+        units: int,
+        activation: ActivationLike | Sequence[ActivationLike] | None = None,
+        init: InitLike | None = None,
+    ) -> None:
         self.units = whole(units, "the number of units", 1, MAX_UNITS)
         self.activation = None if activation is None else self._read(activation)
+        self.init = read_init(init)
 
     def _read(self, activation: ActivationLike | Sequence[ActivationLike]) -> Row | tuple[Row, ...]:
         if isinstance(activation, (str, Row, dict)) or not isinstance(activation, Sequence):
@@ -59,7 +76,7 @@ class Dense:
 
     def resolved(self, default: ActivationLike | Sequence[ActivationLike]) -> Dense:
         """Return this layer with an activation: its own, or else `default`."""
-        return self if self.activation is not None else Dense(self.units, default)
+        return self if self.activation is not None else Dense(self.units, default, self.init)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -69,9 +86,10 @@ class Dense:
         return (self.activation,) if isinstance(self.activation, Row) else self.activation
 
     def config(self) -> dict[str, Any]:
-        """Return the layer as JSON can keep it; `Dense(**config)` makes it again."""
+        """Return the layer as JSON can keep it; `Dense(**config)` makes it again, without a function in `init`."""
         rows = [row.config() for row in self.rows]
-        return {"units": self.units, "activation": rows[0] if len(rows) == 1 else rows or None}
+        config = {"units": self.units, "activation": rows[0] if len(rows) == 1 else rows or None}
+        return config | {"init": self.init.config()} if isinstance(self.init, Row) else config
 
     def core(self) -> tuple[int, Any, Any]:
         """Return the layer as `_core.Plan` wants it: units, name or names, argument or arguments."""
@@ -80,8 +98,11 @@ class Dense:
         return (self.units, names[0], args[0]) if len(names) == 1 else (self.units, names, args)
 
     def __repr__(self) -> str:
-        config = self.config()["activation"]
-        return f"Dense({self.units})" if config is None else f"Dense({self.units}, {config!r})"
+        activation = self.config()["activation"]
+        shown = [str(self.units)] if activation is None else [str(self.units), repr(activation)]
+        if self.init is not None:
+            shown.append(f"init={self.init.config() if isinstance(self.init, Row) else self.init!r}")
+        return f"Dense({', '.join(shown)})"
 
     def __str__(self) -> str:
         names = [str(row) for row in self.rows]
@@ -89,10 +110,13 @@ class Dense:
         return f"{self.units} {shown[0] if len(names) == 1 else '[' + ', '.join(shown) + ']'}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Dense) and (self.units, self.activation) == (other.units, other.activation)
+        return isinstance(other, Dense) and self._key() == other._key()
 
     def __hash__(self) -> int:
-        return hash((self.units, self.activation))
+        return hash(self._key())
+
+    def _key(self) -> tuple[object, ...]:
+        return self.units, self.activation, self.init
 
 
 class Layer:

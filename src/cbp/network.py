@@ -16,8 +16,7 @@ from cbp.textbook import Textbook
 from cbp.training import Trainer
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array, ArrayLike, DTypeLike, LossLike, Path
-    from cbp.tables import Row
+    from cbp._typing import ActivationLike, Array, ArrayLike, DTypeLike, InitLike, LossLike, Path
     from cbp.trace import Trace
 
 __all__ = ["Dense", "Layer", "Network"]
@@ -39,8 +38,10 @@ class Network(Textbook, Trainer):
         (m,), and dC/da, (m, n_L). Default: the one that belongs to the output, that is half_squared_error for
         identity, binary_cross_entropy for sigmoid, categorical_cross_entropy for softmax, and half_squared_error for
         all others.
-    init : str or row of `cbp.initializers`, optional
-        How the weights start; biases start at zero. Default: for every layer the one that its activation's row names.
+    init : str, row of `cbp.initializers`, or function, optional
+        How the weights start, where a `Dense` says nothing else; biases start at zero, but for nguyen_widrow. Default:
+        for every layer the one that its activation's row names. A function of (fan_in, fan_out, seed) returns the
+        weights of one layer, shape (fan_in, fan_out); it acts at once and is not part of the configuration.
     dtype : "float32" or "float64", default "float32"
         Type of parameters and outputs; data are converted to it.
     reduction : "mean" or "sum", default "mean"
@@ -79,7 +80,7 @@ class Network(Textbook, Trainer):
         activation: ActivationLike | Sequence[ActivationLike] = "sigmoid",
         output: ActivationLike | Sequence[ActivationLike] | None = None,
         loss: LossLike | None = None,
-        init: str | Row | None = None,
+        init: InitLike | None = None,
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,

@@ -74,7 +74,7 @@ class Trainer(State):
             the first training means Adam.
         schedule : callable, optional
             From the number of updates made so far with this optimiser to the learning rate of the next; the
-            optimiser's own learning rate is not used then.
+            optimiser's own learning rate is not used then. `cbp.schedules` has the usual ones.
         sample_weight : array_like, shape (n,), optional
             Weights of the samples, not negative.
         class_weight : dict or "balanced", optional
@@ -140,7 +140,7 @@ class Trainer(State):
         wanted = by_name(metrics, self._spec.loss.name)
         followers = CallbackList(callbacks, progress)
         self._use(optimizer)
-        state = FitState(self, epochs, History())  # type: ignore[arg-type]
+        state = FitState(self, epochs, History(), schedule)  # type: ignore[arg-type]
         followers.on_fit_begin(state)
         try:
             while state.epoch + 1 < epochs and not state.stop:

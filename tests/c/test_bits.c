@@ -139,7 +139,7 @@ static cbp_mem memory_of(const cbp_net *net, const training *t, cbp_pool *pool) 
     mem.work = block(gradient > epoch ? gradient : epoch);
     cbp_initializer rule[DEPTH];
     for (int l = 0; l < DEPTH; l++) rule[l] = (cbp_initializer)row_of(CBP_INITIALIZERS, t->init);
-    CHECK(cbp_init(net, rule, SEED, mem.theta) == CBP_OK);
+    CHECK(cbp_init(net, rule, NULL, SEED, mem.theta) == CBP_OK);
     return mem;
 }
 

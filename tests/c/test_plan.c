@@ -224,8 +224,8 @@ CASE(initialisers_that_do_not_exist) {
     sample s = ordinary();
     fill(&s, NULL, 3);
     const cbp_initializer rule[] = {CBP_INIT_he_uniform, CBP_N_INIT};
-    CHECK(cbp_init(s.net, rule, 0, s.mem.theta) == CBP_BAD_INITIALIZER);
-    CHECK(cbp_init(s.net, NULL, 0, s.mem.theta) == CBP_NULL_ARGUMENT);
-    CHECK(cbp_init(s.net, rule, 0, NULL) == CBP_NULL_ARGUMENT);
+    CHECK(cbp_init(s.net, rule, NULL, 0, s.mem.theta) == CBP_BAD_INITIALIZER);
+    CHECK(cbp_init(s.net, NULL, NULL, 0, s.mem.theta) == CBP_NULL_ARGUMENT);
+    CHECK(cbp_init(s.net, rule, NULL, 0, NULL) == CBP_NULL_ARGUMENT);
     cbp_net_free(s.net);
 }

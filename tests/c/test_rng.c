@@ -86,7 +86,7 @@ static sample initialised(cbp_dtype dtype, const char *isa, cbp_initializer firs
     sample s = shape(dtype, WIDTH, ACT, CBP_LOSS_half_squared_error);
     const cbp_initializer rule[] = {first, CBP_INIT_glorot_uniform};
     fill(&s, isa, 1);
-    CHECK(cbp_init(s.net, rule, seed, s.mem.theta) == CBP_OK);
+    CHECK(cbp_init(s.net, rule, NULL, seed, s.mem.theta) == CBP_OK);
     return s;
 }
 
@@ -97,19 +97,25 @@ CASE(initial_biases_are_zero) {
     cbp_net_free(s.net);
 }
 
-static double variance_of(cbp_initializer rule, double in, double out) {
-    return rule == CBP_INIT_glorot_uniform || rule == CBP_INIT_glorot_normal ? 2 / (in + out) : 2 / in;
-}
+/* variance = over / (fan_in + with_out fan_out) */
+static const struct {
+    cbp_initializer rule;
+    int over, with_out, is_uniform;
+} INDEPENDENT[] = {
+    {CBP_INIT_glorot_uniform, 2, 1, 1}, {CBP_INIT_glorot_normal, 2, 1, 0}, {CBP_INIT_he_uniform, 2, 0, 1},
+    {CBP_INIT_he_normal, 2, 0, 0},      {CBP_INIT_lecun_uniform, 1, 0, 1}, {CBP_INIT_lecun_normal, 1, 0, 0},
+};
 
 /* Over 40 seeds of 480 weights: mean, variance, and for a uniform its ends */
 CASE(initial_weights_have_the_variance_of_the_paper) {
     enum { SEEDS = 40 };
     const double n = (double)SEEDS * WIDTH[0] * WIDTH[1];
-    for (int rule = 0; rule < CBP_N_INIT; rule++) {
-        const double variance = variance_of((cbp_initializer)rule, WIDTH[0], WIDTH[1]);
+    for (size_t k = 0; k < sizeof INDEPENDENT / sizeof *INDEPENDENT; k++) {
+        const cbp_initializer rule = INDEPENDENT[k].rule;
+        const double variance = INDEPENDENT[k].over / (double)(WIDTH[0] + INDEPENDENT[k].with_out * WIDTH[1]);
         double sum = 0, squares = 0, largest = 0;
         for (int seed = 0; seed < SEEDS; seed++, release_blocks()) {
-            sample s = initialised(CBP_FLOAT64, NULL, (cbp_initializer)rule, (uint64_t)seed);
+            sample s = initialised(CBP_FLOAT64, NULL, rule, (uint64_t)seed);
             for (int i = 1; i <= WIDTH[0]; i++)
                 for (int j = 0; j < WIDTH[1]; j++) {
                     const double w = theta_at(&s, 1, i, j);
@@ -121,9 +127,60 @@ CASE(initial_weights_have_the_variance_of_the_paper) {
         NOTE("%s", cbp_table(CBP_INITIALIZERS, NULL)[rule].name);
         CHECKF(fabs(sum / n) < 4 * sqrt(variance / n), "mean %g", sum / n);
         CHECKF(fabs(squares / n / variance - 1) < 0.05, "variance %g, expected %g", squares / n, variance);
-        const int is_uniform = rule == CBP_INIT_glorot_uniform || rule == CBP_INIT_he_uniform;
-        CHECKF((largest <= sqrt(3 * variance)) == is_uniform, "largest %g", largest);
+        CHECKF((largest <= sqrt(3 * variance)) == INDEPENDENT[k].is_uniform, "largest %g", largest);
     }
+}
+
+/* Layer 1 is wide, (20, 24): its rows are orthonormal; layer 2 is tall, (24, 16): its columns */
+CASE(orthogonal_weights_are_orthonormal_times_gain) {
+    sample s = shape(CBP_FLOAT64, WIDTH, ACT, CBP_LOSS_half_squared_error);
+    const cbp_initializer rule[] = {CBP_INIT_orthogonal, CBP_INIT_orthogonal};
+    const double gain[] = {1, 3};
+    fill(&s, NULL, 1);
+    CHECK(cbp_init(s.net, rule, gain, 1, s.mem.theta) == CBP_OK);
+    for (int i = 1; i <= 20; i++)
+        for (int k = 1; k <= 20; k++) {
+            double dot = 0;
+            for (int j = 0; j < 24; j++) dot += theta_at(&s, 1, i, j) * theta_at(&s, 1, k, j);
+            CHECKF(fabs(dot - (i == k)) < 1e-14, "rows %d and %d: %g", i, k, dot);
+        }
+    for (int j = 0; j < 16; j++)
+        for (int k = 0; k < 16; k++) {
+            double dot = 0;
+            for (int i = 1; i <= 24; i++) dot += theta_at(&s, 2, i, j) * theta_at(&s, 2, i, k);
+            CHECKF(fabs(dot - 9 * (j == k)) < 1e-13, "columns %d and %d: %g", j, k, dot);
+        }
+    cbp_net_free(s.net);
+}
+
+CASE(nguyen_and_widrows_weights_have_their_length) {
+    sample s = initialised(CBP_FLOAT64, NULL, CBP_INIT_nguyen_widrow, 3);
+    const double length = 0.7 * pow(WIDTH[1], 1.0 / WIDTH[0]);
+    double lowest = 0, highest = 0;
+    for (int j = 0; j < WIDTH[1]; j++) {
+        double squares = 0;
+        for (int i = 1; i <= WIDTH[0]; i++) squares += theta_at(&s, 1, i, j) * theta_at(&s, 1, i, j);
+        CHECKF(fabs(sqrt(squares) - length) < 1e-14, "length %.17g, expected %.17g", sqrt(squares), length);
+        const double bias = theta_at(&s, 1, 0, j);
+        if (bias < lowest) lowest = bias;
+        if (bias > highest) highest = bias;
+    }
+    CHECKF(-length <= lowest && lowest < -length / 2, "lowest bias %g", lowest);
+    CHECKF(length / 2 < highest && highest <= length, "highest bias %g", highest);
+    cbp_net_free(s.net);
+}
+
+CASE(constant_weights_are_constant) {
+    sample s = shape(CBP_FLOAT32, WIDTH, ACT, CBP_LOSS_half_squared_error);
+    const cbp_initializer rule[] = {CBP_INIT_constant, CBP_INIT_zeros};
+    const double value[] = {0.1, 5};
+    fill(&s, NULL, 1);
+    CHECK(cbp_init(s.net, rule, value, 1, s.mem.theta) == CBP_OK);
+    for (int i = 1; i <= WIDTH[0]; i++)
+        for (int j = 0; j < WIDTH[1]; j++) CHECK(theta_at(&s, 1, i, j) == 0.1f);
+    for (int i = 1; i <= WIDTH[1]; i++)
+        for (int j = 0; j < WIDTH[2]; j++) CHECK(theta_at(&s, 2, i, j) == 0);
+    cbp_net_free(s.net);
 }
 
 /* The normal's quantiles: shares of weights within 1 and 2 standard deviations */
@@ -171,10 +228,10 @@ CASE(layers_and_seeds_draw_apart) {
     sample s = shape(CBP_FLOAT64, width, ACT, CBP_LOSS_half_squared_error);
     const cbp_initializer rule[] = {CBP_INIT_he_uniform, CBP_INIT_he_uniform};
     fill(&s, NULL, 1);
-    CHECK(cbp_init(s.net, rule, 1, s.mem.theta) == CBP_OK);
+    CHECK(cbp_init(s.net, rule, NULL, 1, s.mem.theta) == CBP_OK);
     CHECK(memcmp(theta_of(&s, 1, 1), theta_of(&s, 2, 1), 64 * sizeof(double)) != 0);
     const double first = theta_at(&s, 1, 1, 0);
-    CHECK(cbp_init(s.net, rule, 2, s.mem.theta) == CBP_OK);
+    CHECK(cbp_init(s.net, rule, NULL, 2, s.mem.theta) == CBP_OK);
     CHECK(theta_at(&s, 1, 1, 0) != first);
     cbp_net_free(s.net);
 }

@@ -1,0 +1,233 @@
+"""Callbacks that keep something of a training: averaged weights, checkpoints, a table of figures in a file."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from typing import TYPE_CHECKING
+
+from cbp._arguments import real, whole
+from cbp.callbacks import Callback, FitState, Watcher
+
+if TYPE_CHECKING:
+    from cbp._typing import Array, Path
+
+
+class WeightAverage(Callback):
+    """Average the weights over the epochs, and put the average in the network's place at the end.
+
+    The average of weights along the way often generalises better than the last ones. While training goes on the
+    network has its ordinary weights, by which it is validated as well.
+
+    Parameters
+    ----------
+    decay : float or None, default 0.9
+        Share of the average that an epoch leaves: average += (1 - decay) * (weights - average), from 0 to less than 1.
+        None is the mean of all epochs alike (SWA).
+    start : int, default 0
+        The first epoch of the `fit` that is averaged.
+
+    Attributes
+    ----------
+    average : ndarray, shape (n_params,), or None
+        The average so far, flat like `Network.params`; None before epoch `start` has ended.
+    last : ndarray, shape (n_params,), or None
+        After `fit`: the ordinary weights of its last epoch. ``net.params[:] = callback.last`` brings them back.
+
+    Notes
+    -----
+    Polyak and Juditsky, SIAM Journal on Control and Optimization 30 (1992); Izmailov et al., "Averaging weights leads
+    to wider optima and better generalization", UAI 2018. Made in the network's dtype of products and sums, element by
+    element, so it has the same bits everywhere. The optimiser's state stays as it is.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> net = cbp.Network([1, 1], output="identity", seed=0)
+    >>> mean = cbp.WeightAverage(decay=None, start=10)
+    >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=20, callbacks=mean)
+    >>> (net.params == mean.average).all(), (net.params == mean.last).any()
+    (np.True_, np.False_)
+    """
+
+    def __init__(self, decay: float | None = 0.9, start: int = 0) -> None:
+        self.decay = None if decay is None else real(decay, "decay", low=0.0, below=1.0)
+        self.start = whole(start, "start", 0)
+        self._forget()
+
+    def _forget(self) -> None:
+        self.average: Array | None = None
+        self.last: Array | None = None
+        self._count = 0
+
+    def on_fit_begin(self, state: FitState) -> None:
+        """Forget the last `fit`."""
+        self._forget()
+
+    def on_epoch_end(self, state: FitState) -> None:
+        """Add the epoch's weights to the average."""
+        if state.epoch < self.start:
+            return
+        params = state.network.params
+        self._count += 1
+        if self.average is None:
+            self.average = params.copy()
+            return
+        share = 1.0 / self._count if self.decay is None else 1.0 - self.decay
+        step = params - self.average
+        step *= params.dtype.type(share)
+        self.average += step
+
+    def on_fit_end(self, state: FitState) -> None:
+        """Give the network the average."""
+        if self.average is not None:
+            self.last = state.network.params.copy()
+            state.network.params[:] = self.average
+
+    def __repr__(self) -> str:
+        return f"WeightAverage(decay={self.decay}, start={self.start})"
+
+
+class Checkpoint(Watcher):
+    """Save the network now and then while it trains.
+
+    A file is complete or not there, whatever happens: see `cbp.io.save`. It has the optimiser's state, so training can
+    go on from it with the same bits.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where to: a name that ends in .npz. "{epoch}" in it becomes the network's epoch counter, `Network.epoch`;
+        without it every file replaces the one before.
+    every : int, optional
+        Save after every so many epochs of the `fit`. Default: 1, unless `seconds` is given.
+    seconds : float, optional
+        Save after the first epoch that ends so many seconds after the last file, or the beginning.
+    monitor : str, optional
+        Save only if this figure of `FitState.logs` is better than in all files before.
+    mode : "min" or "max", optional
+        Whether the figure should fall or rise. Default: a name that ends in "accuracy" should rise, all others fall.
+
+    Attributes
+    ----------
+    saved : str or None
+        The last file of this `fit`.
+
+    Raises
+    ------
+    ValueError
+        The ending is not that of a known format; in `fit`: there is no such figure.
+    OSError
+        In `fit`: the folder is not there, or a file cannot be written.
+
+    Examples
+    --------
+    >>> import cbp, os, tempfile
+    >>> net = cbp.Network([1, 1], output="identity", seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     checkpoint = cbp.Checkpoint(os.path.join(folder, "net-{epoch}.npz"), every=10)
+    ...     history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=20, callbacks=checkpoint)
+    ...     sorted(os.listdir(folder)), cbp.load(checkpoint.saved) == net
+    (['net-10.npz', 'net-20.npz'], True)
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        every: int | None = None,
+        *,
+        seconds: float | None = None,
+        monitor: str | None = None,
+        mode: str | None = None,
+    ) -> None:
+        from cbp import io
+
+        super().__init__("loss" if monitor is None else monitor, mode)
+        self.path = os.fspath(path)
+        io._module(self.path)  # a wrong ending is an error now, not after hours of training
+        self.every = 1 if every is None and seconds is None else every
+        if self.every is not None:
+            self.every = whole(self.every, "every", 1)
+        self.seconds = None if seconds is None else real(seconds, "seconds", low=0.0)
+        self.selects = monitor is not None
+        self.saved: str | None = None
+        self._begin = 0.0
+
+    def on_fit_begin(self, state: FitState) -> None:
+        """Forget the last `fit`, start the clock, look for the folder."""
+        super().on_fit_begin(state)
+        self.saved, self._begin = None, time.monotonic()
+        folder = os.path.dirname(self._target(state)) or os.curdir
+        if not os.path.isdir(folder):
+            raise FileNotFoundError(f"there is no folder {folder!r} to save the network in")
+
+    def _target(self, state: FitState) -> str:
+        return self.path.replace("{epoch}", str(state.network.epoch))
+
+    def _due(self, state: FitState) -> bool:
+        epoch = self.every is not None and (state.epoch + 1) % self.every == 0
+        return epoch or (self.seconds is not None and time.monotonic() - self._begin >= self.seconds)
+
+    def on_epoch_end(self, state: FitState) -> None:
+        """Save, if it is time."""
+        if self._due(state) and (not self.selects or self.improved(state)):
+            target = self._target(state)
+            state.network.save(target)
+            self.saved, self._begin = target, time.monotonic()
+
+    def __repr__(self) -> str:
+        monitor = self.monitor if self.selects else None
+        return (
+            f"Checkpoint({self.path!r}, every={self.every}, seconds={self.seconds}, monitor={monitor!r}, "
+            f"mode={self.mode!r})"
+        )
+
+
+class CSVLogger(Callback):
+    """Write the figures of every epoch to a file, one line each, as soon as they are known.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Of the file; every `fit` begins it anew. The first line has the names: epoch, loss, ...
+
+    Raises
+    ------
+    OSError
+        In `fit`: the file cannot be written.
+
+    Examples
+    --------
+    >>> import cbp, os, tempfile
+    >>> net = cbp.Network([1, 1], output="identity", seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "figures.csv")
+    ...     history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=2, callbacks=cbp.CSVLogger(path))
+    ...     with open(path) as file:
+    ...         print(file.readline(), end="")
+    epoch,loss,learning_rate,seconds
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = os.fspath(path)
+        self._names: list[str] = []
+
+    def on_fit_begin(self, state: FitState) -> None:
+        """Begin the file."""
+        self._names = []
+        with open(self.path, "w", encoding="utf-8"):
+            pass
+
+    def on_epoch_end(self, state: FitState) -> None:
+        """Add a line."""
+        # Opened for every line: whenever training breaks off, the file has all that was known.
+        with open(self.path, "a", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if not self._names:
+                self._names = list(state.logs)
+                writer.writerow(["epoch", *self._names])
+            writer.writerow([state.epoch, *(state.logs.get(name) for name in self._names)])
+
+    def __repr__(self) -> str:
+        return f"CSVLogger({self.path!r})"
