@@ -43,7 +43,7 @@ class Row:
     head : bool
         The loss is computed together with its output activation, `partner`, and allows no other.
     onnx : str
-        The ONNX operator of an activation.
+        The ONNX operator of an activation, with the attributes that are not its defaults; empty where there is none.
     learning_rate, n_slots : float, int
         Of an optimiser: the default learning rate, and how many vectors of state it keeps.
 
