@@ -86,7 +86,7 @@ typedef struct {
     const char *partner;   /* activations: the default initialiser; losses: the canonical output activation */
     const char *formula;   /* NumPy text: g, C, the update, the distribution; statuses: the sentence */
     const char *slope;     /* NumPy text: g', dC/da or delta */
-    const char *onnx;      /* activations: the ONNX operator */
+    const char *onnx;      /* activations: the ONNX operator and its attributes; "" if there is none */
     const char *exception; /* statuses: the Python exception */
     const char *source;    /* where the method comes from */
 } cbp_info;

@@ -25,6 +25,14 @@ def outputs():
         yield from ((name, arg, loss) for name, arg in units if not row["head"] or row["partner"] == name)
 
 
+def hidden_and_output():
+    """Every activation of a hidden layer with each loss's own output, and every output with one hidden layer."""
+    for name, arg, loss in outputs():
+        is_partner = name == rows("losses")[loss]["partner"]
+        for hidden in unit_activations() if is_partner else [("tanh", 0.0)]:
+            yield hidden, (name, arg, loss)
+
+
 def uniform_layer(n, name, arg=0.0):
     """One activation for the n units of a layer, as the oracle wants it."""
     return ((name, arg),) * n
@@ -92,7 +100,8 @@ def ulps(got, want):
     with np.errstate(all="ignore"):
         unit = np.spacing(np.abs(want).astype(got.dtype)).astype(want.dtype)
         distance = np.abs(got.astype(want.dtype) - want) / unit
-    same = (got == want.astype(got.dtype)) | (np.isnan(got) & np.isnan(want))
+    with np.errstate(over="ignore"):
+        same = (got == want.astype(got.dtype)) | (np.isnan(got) & np.isnan(want))
     return np.where(same, 0, distance).astype(float)
 
 

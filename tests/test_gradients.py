@@ -6,7 +6,7 @@ cases come from the tables, so a new activation or loss is tested by being there
 
 import numpy as np
 import pytest
-from helpers import DTYPES, network, outputs, problem, relative, uniform_layer, unit_activations
+from helpers import DTYPES, hidden_and_output, network, outputs, problem, relative, uniform_layer, unit_activations
 from reference import Oracle, rows
 
 import cbp
@@ -41,8 +41,7 @@ def check(oracle, dtype, seed, weighted, m=5):
 
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("output", OUTPUTS, ids=label)
-@pytest.mark.parametrize("hidden", UNIT_ACTIVATIONS, ids=label)
+@pytest.mark.parametrize(("hidden", "output"), list(hidden_and_output()), ids=label)
 def test_every_activation_with_every_output(hidden, output, dtype, weighted):
     name, arg, loss = output
     check(Oracle((3, 4, 3), (uniform_layer(4, *hidden), uniform_layer(3, name, arg)), loss), dtype, 12, weighted)

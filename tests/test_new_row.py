@@ -26,7 +26,7 @@ class Copy:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part, **({"ignore": BUILT} if (ROOT / part).is_dir() else {}))
         table = folder / "csrc" / "act.def"
-        text, row = table.read_text(), (EXAMPLES / "softsign.def").read_text()
+        text, row = table.read_text(), (EXAMPLES / "hard_swish.def").read_text()
         table.write_text(text.replace("\n#undef ACT\n", f"{row}\n#undef ACT\n"))
         assert row in table.read_text()
 
@@ -57,7 +57,7 @@ def test_the_copy_is_what_runs(copy: Copy) -> None:
 
 def test_it_is_in_the_table_of_c(copy: Copy) -> None:
     names = copy.run("-c", "from cbp import _core; print(*[row['name'] for row in _core.table('activations')])")
-    assert "softsign" in names.split()
+    assert "hard_swish" in names.split()
 
 
 def test_the_c_tests_take_it(copy: Copy) -> None:
@@ -67,23 +67,23 @@ def test_the_c_tests_take_it(copy: Copy) -> None:
 
 
 def test_it_is_in_the_tables_of_python(copy: Copy) -> None:
-    code = "import cbp; print(cbp.activations.softsign.name, cbp.Network([2, 3, 1], activation='softsign', seed=0))"
-    assert copy.run("-c", code).startswith("softsign Network(2 > 3 softsign >")
+    code = "import cbp; print(cbp.activations.hard_swish.name, cbp.Network([2, 3, 1], activation='hard_swish', seed=0))"
+    assert copy.run("-c", code).startswith("hard_swish Network(2 > 3 hard_swish >")
 
 
 def test_it_computes_what_the_row_says(copy: Copy) -> None:
-    code = "import cbp; net = cbp.Network([1, 1], activation='softsign', loss='half_squared_error', seed=0)"
-    assert copy.run("-c", f"{code}; net.params[:] = 0, 2; print(net.predict([[1.0]])[0, 0])").startswith("0.666")
+    code = "import cbp; net = cbp.Network([1, 1], activation='hard_swish', loss='half_squared_error', seed=0)"
+    assert copy.run("-c", f"{code}; net.params[:] = 0, 2; print(net.predict([[1.0]])[0, 0])").startswith("1.666")
 
 
 def test_the_gradient_test_knows_its_name_and_passes(copy: Copy) -> None:
-    listed = copy.pytest("--collect-only", "tests/test_gradients.py", "-k", "softsign")
-    assert "softsign" in listed
-    passed = copy.pytest("tests/test_gradients.py", "-k", "softsign")
+    listed = copy.pytest("--collect-only", "tests/test_gradients.py", "-k", "hard_swish")
+    assert "hard_swish" in listed
+    passed = copy.pytest("tests/test_gradients.py", "-k", "hard_swish")
     assert "failed" not in passed
     assert "passed" in passed
 
 
 def test_the_self_test_has_one_more_activation_and_passes(copy: Copy) -> None:
     code = "import cbp; report = cbp.selftest(verbose=True); print(report); assert report.ok"
-    assert "softsign" in copy.run("-c", code)
+    assert "hard_swish" in copy.run("-c", code)

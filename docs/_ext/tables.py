@@ -3,6 +3,8 @@
 A row added to csrc/*.def is in the documentation by being there, formula, slope and curve included.
 """
 
+import math
+
 import numpy as np
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
@@ -48,7 +50,9 @@ def limits(row):
 
 def evaluate(formula, z, names):
     """A table's NumPy text at the points z."""
-    return np.broadcast_to(eval(formula, {"__builtins__": {}}, vars(np) | names | {"z": z}), z.shape)
+    return np.broadcast_to(
+        eval(formula, {"__builtins__": {}}, vars(np) | names | {"erfc": np.vectorize(math.erfc), "z": z}), z.shape
+    )
 
 
 def polyline(z, value, css):

@@ -46,7 +46,7 @@ class Row:
     limits, targets : (float, float)
         Of a loss: the least and the largest value that its argument, and that a target, may have.
     onnx : str
-        The ONNX operator of an activation.
+        The ONNX operator of an activation, with the attributes that are not its defaults; empty where there is none.
     learning_rate, n_slots : float, int
         Of an optimiser: the default learning rate, and how many vectors of state it keeps.
 

@@ -3,6 +3,8 @@
  */
 #include "naive.h"
 
+#include <float.h>
+
 enum { LONGEST = 37 };
 
 static const cbp_kern *k, *scalar;
@@ -81,6 +83,33 @@ CASE(every_slope_is_the_derivative) {
             for (int e = 0; e < n; e++)
                 CHECKF(fabs(at[e]) < 2 * h || fabs((up[e] - down[e]) / (2 * h) - d[e]) < 1e-8, "%s at %g",
                        cbp_table(CBP_ACTIVATIONS, NULL)[act].name, at[e]);
+        }
+}
+
+/* sin has none, and is NaN there */
+CASE(values_and_slopes_at_infinity_are_the_limits) {
+    for (int i = 0; next_kern(i); i++)
+        for (int act = 0; act < CBP_N_ACT; act++, release_blocks()) {
+            if (k->act_back[act]) continue;
+            NOTE("%s %s, %s", k->isa, DTYPE_NAME[dtype], cbp_table(CBP_ACTIVATIONS, NULL)[act].name);
+            enum { n = 4 };
+            const double far = dtype == CBP_FLOAT32 ? (double)FLT_MAX : DBL_MAX;
+            const double at[n] = {far, -far, INFINITY, -INFINITY};
+            void *a = reals(dtype, n), *d = reals(dtype, n);
+            for (int e = 0; e < n; e++) put(dtype, a, e, at[e]);
+            k->act[act](1, n, n, 0.3, a, d);
+            for (int e = 0; e < 2; e++) {
+                const double value = get(dtype, a, e), limit = get(dtype, a, e + 2), slope = get(dtype, d, e + 2);
+                const int grows = fabs(value) > 1e30;
+                CHECK(!isnan(value) && isfinite(get(dtype, d, e)) | isinf(value));
+                if (act == CBP_ACT_sin)
+                    CHECK(isnan(limit) && isnan(slope));
+                else
+                    CHECKF((grows ? isinf(limit) && signbit(limit) == signbit(value) : fabs(limit - value) < 1e-30) &&
+                               (slope == get(dtype, d, e) || fabs(slope - get(dtype, d, e)) < 1e-30),
+                           "g(%g) = %g, slope %g; g(%g) = %g, slope %g", at[e], value, get(dtype, d, e), at[e + 2],
+                           limit, slope);
+            }
         }
 }
 

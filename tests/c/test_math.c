@@ -6,6 +6,9 @@
 typedef long double (*exact_fn)(long double);
 
 static long double exact_sigmoid(long double z) { return 1 / (1 + expl(-z)); }
+static long double exact_softplus(long double z) { return (z > 0 ? z : 0) + log1pl(expl(-fabsl(z))); }
+static long double exact_normal_cdf(long double z) { return erfcl(-z / sqrtl(2)) / 2; }
+static long double exact_gaussian(long double z) { return expl(-z * z); }
 
 /* Where `long double` is no longer than double, libm's own half unit is allowed for */
 static double reference_error(cbp_dtype dtype) { return dtype == CBP_FLOAT64 && LDBL_MANT_DIG <= 53 ? 1.0 : 0.0; }
@@ -70,6 +73,26 @@ CASE(tanh_is_within_2_5_units) {
     accurate(apply_act, CBP_ACT_tanh, tanhl, -1, 1, 1, 2.5);
     accurate(apply_act, CBP_ACT_tanh, tanhl, 1e-30, 1, 0, 2.5);
 }
+CASE(expm1_is_within_2_5_units) {
+    accurate(apply_math, CBP_EXPM1, expm1l, -50, 0, 1, 2.5);
+    accurate(apply_math, CBP_EXPM1, expm1l, -1, 0, 1, 2.5);
+}
+CASE(softplus_is_within_2_5_units) {
+    accurate(apply_act, CBP_ACT_softplus, exact_softplus, -87, 40, 1, 2.5);
+    accurate(apply_act, CBP_ACT_softplus, exact_softplus, -2, 2, 1, 2.5);
+}
+CASE(normal_distribution_is_within_4_units) {
+    accurate(apply_math, CBP_NORMAL_CDF, exact_normal_cdf, -13, 6, 1, 4);
+    accurate(apply_math, CBP_NORMAL_CDF, exact_normal_cdf, -1, 1, 1, 4);
+}
+CASE(gaussian_is_within_2_5_units) {
+    accurate(apply_act, CBP_ACT_gaussian, exact_gaussian, -9, 9, 1, 2.5);
+    accurate(apply_act, CBP_ACT_gaussian, exact_gaussian, 1e-30, 1, 0, 2.5);
+}
+CASE(sin_is_within_2_5_units) {
+    accurate(apply_act, CBP_ACT_sin, sinl, -20, 20, 1, 2.5);
+    accurate(apply_act, CBP_ACT_sin, sinl, 1e-30, 4194304, 0, 2.5);
+}
 CASE(double_reaches_its_whole_range) {
     const cbp_kern *k;
     cbp_dtype dtype;
@@ -116,6 +139,28 @@ CASE(ends_and_special_values_of_sigmoid) {
     static const double x[] = {0, INFINITY, -INFINITY, 1e38, -1e38, NAN};
     static const double want[] = {0.5, 1, 0, 1, 0, NAN};
     equals(apply_act, CBP_ACT_sigmoid, 6, x, want);
+}
+CASE(ends_and_special_values_of_expm1) {
+    static const double x[] = {0, -0.0, -INFINITY, -1e30, NAN};
+    static const double want[] = {0, 0, -1, -1, NAN};
+    equals(apply_math, CBP_EXPM1, 5, x, want);
+}
+CASE(ends_and_special_values_of_the_normal_distribution) {
+    static const double x[] = {INFINITY, -INFINITY, 1e30, -1e30, NAN};
+    static const double want[] = {1, 0, 1, 0, NAN};
+    equals(apply_math, CBP_NORMAL_CDF, 5, x, want);
+}
+CASE(ends_and_special_values_of_sin_and_cos) {
+    static const double x[] = {0, -0.0, INFINITY, -INFINITY, NAN};
+    static const double sine[] = {0, -0.0, NAN, NAN, NAN}, cosine[] = {1, 1, NAN, NAN, NAN};
+    equals(apply_act, CBP_ACT_sin, 5, x, sine);
+    equals(apply_math, CBP_COS, 5, x, cosine);
+}
+CASE(gates_keep_the_sign_of_zero_and_end_at_it) {
+    static const cbp_act gates[] = {CBP_ACT_silu, CBP_ACT_mish, CBP_ACT_gelu, CBP_ACT_gelu_tanh};
+    static const double x[] = {0, -0.0, INFINITY, -INFINITY, 0x1p100, -0x1p100, NAN};
+    static const double want[] = {0, -0.0, INFINITY, -0.0, 0x1p100, -0.0, NAN};
+    for (int i = 0; i < 4; i++) equals(apply_act, (int)gates[i], 7, x, want);
 }
 CASE(ends_and_special_values_of_tanh) {
     static const double x[] = {0, -0.0, INFINITY, -INFINITY, 1e38, -1e38, NAN};

@@ -147,26 +147,38 @@ CASE(networks_of_more_columns_than_registers) { random_shapes_equal(6, 160); }
 
 static const int WIDTHS[][3] = {{2, 3, 1}, {3, 9, 5}, {17, 40, 16}};
 
+/* The output is the loss's own */
+static int is_partner(cbp_act output, cbp_loss loss) {
+    return strcmp(cbp_table(CBP_LOSSES, NULL)[loss].partner, cbp_table(CBP_ACTIVATIONS, NULL)[output].name) == 0;
+}
+
+/* Every activation in the hidden layer with each loss and its own output, every output with one hidden layer */
 CASE(every_activation_and_loss_that_go_together) {
     cbp_dtype dtype;
     const cbp_kern *k;
     for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++)
         for (int which = 0; which < 3 * CBP_N_ACT * CBP_N_ACT * CBP_N_LOSS; which++) {
             const int *width = WIDTHS[which % 3];
-            const cbp_dense layer[] = {
-                {.units = width[1], .act = (cbp_act)(which / 3 % CBP_N_ACT), .act_arg = 0.2},
-                {.units = width[2], .act = (cbp_act)(which / 3 / CBP_N_ACT % CBP_N_ACT), .act_arg = 0.1}};
+            const cbp_act hidden = (cbp_act)(which / 3 % CBP_N_ACT);
+            const cbp_act output = (cbp_act)(which / 3 / CBP_N_ACT % CBP_N_ACT);
+            const cbp_loss loss = (cbp_loss)(which / 3 / CBP_N_ACT / CBP_N_ACT);
+            if (!is_partner(output, loss) && hidden != CBP_ACT_tanh) continue;
+            const cbp_dense layer[] = {{.units = width[1], .act = hidden, .act_arg = 0.2},
+                                       {.units = width[2], .act = output, .act_arg = 0.1}};
             const cbp_spec spec = {.dtype = dtype,
                                    .n_in = width[0],
                                    .n_layers = 2,
                                    .layers = layer,
-                                   .loss = (cbp_loss)(which / 3 / CBP_N_ACT / CBP_N_ACT),
-                                   .loss_arg = loss_arg((cbp_loss)(which / 3 / CBP_N_ACT / CBP_N_ACT)),
+                                   .loss = loss,
+                                   .loss_arg = loss_arg(loss),
                                    .isa = k->isa};
             cbp_net *net;
             if (cbp_net_new(&net, &spec) != CBP_OK) continue;
             cbp_net_free(net);
+            NOTE("%s %s, %d > %s > %s", k->isa, DTYPE_NAME[dtype], width[0],
+                 cbp_table(CBP_ACTIVATIONS, NULL)[hidden].name, cbp_table(CBP_ACTIVATIONS, NULL)[output].name);
             pair p = pair_of(dtype, &spec);
+            for (int r = 0; r < ROWS; r++) p.rate[r] /= 16; /* exp diverges sooner than others */
             every_way_equals(&p);
             release(&p);
         }

@@ -1,14 +1,14 @@
-/* softsign.c - looks at an activation that was just added to the table; docs/howto/activation.md says how to build it. */
+/* hard_swish.c - looks at an activation that was just added; docs/howto/activation.md says how to build it. */
 #include "cbp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 int main(void) {
-    const cbp_info *row = &cbp_table(CBP_ACTIVATIONS, NULL)[CBP_ACT_softsign];
+    const cbp_info *row = &cbp_table(CBP_ACTIVATIONS, NULL)[CBP_ACT_hard_swish];
     printf("%s: %s, slope %s\n", row->name, row->formula, row->slope);
 
-    const cbp_dense unit = {.units = 1, .act = CBP_ACT_softsign};
+    const cbp_dense unit = {.units = 1, .act = CBP_ACT_hard_swish};
     const cbp_spec spec = {.dtype = CBP_FLOAT64, .n_in = 1, .n_layers = 1, .layers = &unit};
     cbp_net *net;
     if (cbp_net_new(&net, &spec)) return EXIT_FAILURE;
