@@ -22,7 +22,9 @@ def outputs():
     """Every (activation, argument, loss) that an output layer can have."""
     units = [*unit_activations(), *((name, 0.0) for name, row in rows("activations").items() if row["row_wise"])]
     for loss, row in rows("losses").items():
-        yield from ((name, arg, loss) for name, arg in units if not row["head"] or row["partner"] == name)
+        for name, arg in units:
+            if (not row["head"] or row["partner"] == name) and (name, loss) != ("exp", "log_poisson"):
+                yield name, arg, loss  # the exponential of an exponential leaves the finite range at once
 
 
 def hidden_and_output():
@@ -30,9 +32,8 @@ def hidden_and_output():
     for name, arg, loss in outputs():
         is_partner = name == rows("losses")[loss]["partner"]
         for hidden in unit_activations() if is_partner else [("tanh", 0.0)]:
-            if loss == "log_poisson" and "exp" in (hidden[0], name):
-                continue  # the exponential of an exponential leaves the finite range at once
-            yield hidden, (name, arg, loss)
+            if (hidden[0], loss) != ("exp", "log_poisson"):
+                yield hidden, (name, arg, loss)
 
 
 def uniform_layer(n, name, arg=0.0):
