@@ -85,7 +85,8 @@ class Trainer(State):
         metrics : str, callable, (str, callable) or iterable of them, optional
             What to measure after every epoch, on the rows trained on (an extra prediction of them all; not with
             batches) and on those of the validation: a name of `cbp.metrics`, or a function of targets (n, n_L), or
-            labels (n,), and outputs (n, n_L). The figures go by the metric's name, and "val_" and the name.
+            labels (n,), and outputs (n, n_L). The figures go by the metric's name, those of the validation by
+            ``val_<name>``.
         shuffle : bool, default True
             Take the rows in a new random order in every epoch, by the network's seed and epoch counter. Batches stay
             in the order that they come in.
