@@ -329,7 +329,7 @@ CASE(forks_in_the_middle_of_others_runs) {
     start_callers(pool);
     for (caller *c = callers; c < callers + CALLERS; c++) /* and so are the callers: a thread that starts takes locks */
         while (!cbp_load(&c->begun)) cbp_yield();         /* of the address sanitizer, which no child gets back */
-    for (int i = 0; i < 200; i++) fork_and_see(pool);
+    for (int i = 0; i < 100; i++) fork_and_see(pool);
     stop_callers();
     cbp_pool_free(pool);
 }
