@@ -20,6 +20,13 @@
 #define CBP_FMA_IN_HARDWARE 0
 #endif
 
+/* Not copied into every place that rounds once: there are thousands */
+#if defined(__GNUC__) || defined(__clang__)
+#define CBP_APART __attribute__((noinline, unused))
+#else
+#define CBP_APART
+#endif
+
 /* a + b = sum + error, exactly (Knuth) */
 static inline double cbp_two_sum(double a, double b, double *error) {
     const double sum = a + b, b_part = sum - a;
@@ -40,7 +47,7 @@ static inline double cbp_odd_sum(double a, double b) {
 
 /* fmaf. The product is exact in double; the sum's first rounding matters only where it ends midway between two floats,
  * which a look at its bits tells except among subnormal floats. */
-static inline float cbp_fma_f32(float a, float b, float c) {
+CBP_APART static float cbp_fma_f32(float a, float b, float c) {
     const double product = (double)a * b;
     double sum = product + c;
     uint64_t u;
@@ -57,7 +64,7 @@ static inline double cbp_high_half(double a) {
 
 /* fma. Far from overflow and underflow the product is a sum of two doubles, and the three terms are added so that only
  * the last rounding is neither exact nor to odd. The rest is left to libm. */
-static inline double cbp_fma_f64(double a, double b, double c) {
+CBP_APART static double cbp_fma_f64(double a, double b, double c) {
     const double product = a * b;
     if (!(fabs(a) + fabs(b) + fabs(c) < 0x1p480 && fabs(product) > 0x1p-900))
         return a == 0 || b == 0 ? product + c : fma(a, b, c);
