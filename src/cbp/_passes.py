@@ -145,12 +145,12 @@ def passes_over(
     *,
     sample_weight: Any,
     class_weight: Any,
-    validation: Any,
     batch_size: Any,
     shuffle: bool,
     drop_last: bool,
-    schedule: Schedule | None,
     check_finite: bool,
+    validation: Any = None,
+    schedule: Schedule | None = None,
 ) -> tuple[Passes, Samples | None]:
     """Return the passes that training with these arguments makes, and the samples held out for validation."""
     batch_size, reader = whole(batch_size, "batch_size", 1), net._reader

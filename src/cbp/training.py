@@ -195,11 +195,9 @@ class Trainer(State):
             y,
             sample_weight=sample_weight,
             class_weight=class_weight,
-            validation=None,
             batch_size=batch_size,
             shuffle=shuffle,
             drop_last=drop_last,
-            schedule=None,
             check_finite=check_finite,
         )
         self._use(optimizer)
