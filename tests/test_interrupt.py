@@ -1,6 +1,7 @@
 """Ctrl-C in the middle of an epoch: the network is left between two updates, and goes on from there."""
 
 import _thread
+import signal
 import threading
 
 import numpy as np
@@ -8,6 +9,16 @@ import pytest
 
 import cbp
 from cbp import _core
+
+EPOCHS = 300  # seconds of training, which never come to their end
+
+
+@pytest.fixture(autouse=True)
+def python_hears_ctrl_c():
+    """A process in the background of a script is started with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def batches_of_many_rows():
@@ -42,7 +53,7 @@ def test_ctrl_c_leaves_the_network_between_two_updates(task):
     net, X, y, how = task()
     callback = Interrupt()
     with pytest.raises(KeyboardInterrupt):
-        net.fit(X, y, epochs=10_000, callbacks=callback, progress=False, **how)
+        net.fit(X, y, epochs=EPOCHS, callbacks=callback, progress=False, **how)
     assert callback.ended
     size, t, epochs = how["batch_size"], net._memory.t, net.epoch
     per_epoch = -(-len(X) // size)
@@ -61,7 +72,7 @@ def test_ctrl_c_leaves_the_network_between_two_updates(task):
 def test_training_goes_on_after_ctrl_c():
     net, X, y, how = batches_of_many_rows()
     with pytest.raises(KeyboardInterrupt):
-        net.fit(X, y, epochs=10_000, callbacks=Interrupt(), progress=False, **how)
+        net.fit(X, y, epochs=EPOCHS, callbacks=Interrupt(), progress=False, **how)
     before = net._memory.t
     net.fit(X[:640], y[:640], epochs=1, progress=False, batch_size=64)
     assert net._memory.t == before + 10
