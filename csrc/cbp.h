@@ -109,7 +109,21 @@ typedef struct {
     double act_arg;          /* its argument (ignored where it has none) */
     const cbp_act *unit_act; /* NULL, or `units` activations, one per unit, instead of act; read by cbp_net_new only */
     const double *unit_act_arg; /* NULL with unit_act, or `units` arguments */
+    double steepness;           /* s > 0 in a = g(s z); 0 means 1 */
+    double dropout;             /* share of its units that a noisy pass leaves out, 0 <= p < 1; 0 at the output */
+    double l1, l2;              /* >= 0: every sample costs l1 sum |w| + l2 / 2 sum w^2 more, without the biases */
+    double max_norm;            /* > 0: an update leaves no unit longer weights; 0 sets no limit */
+    int n_skips;                /* layers before the one below that feed it too: */
+    const int *skips;           /* their numbers, rising, 0 (the inputs) .. l - 2; read by cbp_net_new only */
 } cbp_dense;
+
+/* One head of the output layer: consecutive units with a loss of their own */
+typedef struct {
+    int first, units;
+    cbp_loss loss;
+    double loss_arg;
+    double weight; /* > 0: its share in the cost of a sample */
+} cbp_head;
 
 /* A loss of your own, of n rows: y and a (n, n_out), in the network's precision (not modified), are targets and
  * activations of the output layer. Writes C of every row to cost[n], and dC/da to slope (n, n_out). A cost that is not
@@ -128,6 +142,11 @@ typedef struct {
     const char *isa;        /* NULL: as cbp_isa() says; else one of cbp_isa_at() */
     cbp_own_loss *own_loss; /* NULL, or what is used instead of loss, with any output activation */
     void *own_ctx;          /* its first argument */
+    double input_noise;     /* >= 0: standard deviation of what a noisy pass adds to the inputs */
+    double input_dropout;   /* share of the inputs that a noisy pass leaves out, 0 <= p < 1 */
+    int n_heads;            /* 0, or the heads that share the output layer, and are used instead of loss */
+    const cbp_head *heads;  /* in order, without gap; read by cbp_net_new only */
+    int missing_targets;    /* a target that is NaN costs nothing and has no delta */
 } cbp_spec;
 
 typedef struct cbp_net cbp_net;
@@ -174,6 +193,11 @@ int cbp_pool_threads(const cbp_pool *pool);              /* as asked for; 1 for 
 
 /* ---- the numbers ---- */
 
+/* What a noisy pass, one with dropout and input noise, draws its numbers from: the same for the same two */
+typedef struct {
+    uint64_t seed, draw;
+} cbp_noise;
+
 /* The caller's arrays. Each is needed only by the functions that say so. */
 typedef struct {
     void *theta;    /* real[n_params] */
@@ -181,6 +205,10 @@ typedef struct {
     void *slots;    /* real[n_slots * n_params] of the optimiser in use, zero before its first step */
     void *work;     /* cbp_work_bytes() bytes */
     cbp_pool *pool; /* NULL: this thread alone */
+    /* NULL, or what a pass for training draws from; batch b of an epoch has noise->draw + b */
+    const cbp_noise *noise;
+    const unsigned char *frozen; /* NULL, or [n_layers]: 1 where layer l = i + 1 is not trained */
+    const void *mask;            /* NULL, or real[n_params]: 0 where a parameter is not trained, else 1 */
 } cbp_mem;
 
 /* A set of samples; nothing in it is modified. Targets: y, or for categorical_cross_entropy labels instead. */
@@ -222,6 +250,9 @@ typedef struct {
     double arg[CBP_MAX_ARGS];
     int64_t t;
     double loss;
+    double clip_value; /* > 0: no element of the gradient is larger in an update; 0 sets no limit */
+    double clip_norm;  /* > 0: the whole gradient is not longer; 0 sets no limit */
+    double average;    /* > 0: share of itself that an average of the parameters keeps in an update (slots) */
 } cbp_opt;
 
 /* One update of theta in place by grad (not modified). Uses theta, grad, slots. opt->t grows by one. */

@@ -12,6 +12,7 @@ typedef struct {
     int n_runs;
     const cbp_run *runs;
     int row_wise; /* its one activation is a function of the whole row */
+    double steepness, dropout, l1, l2, max_norm; /* as in cbp_dense; a steepness of 0 is 1 here */
 } cbp_stage;
 
 struct cbp_net {

@@ -4,6 +4,7 @@
  */
 #include "net.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -44,9 +45,20 @@ static void fill_runs(const cbp_dense *d, cbp_run *run) {
 
 static int is_row_wise(cbp_act act) { return cbp_table(CBP_ACTIVATIONS, NULL)[act].row_wise; }
 
+/* Comparisons that hold are written, so that NaN is refused */
+static cbp_status check_numbers(const cbp_dense *d, int is_output) {
+    if (!(d->dropout >= 0 && d->dropout < 1) || (is_output && d->dropout > 0)) return CBP_BAD_DROPOUT;
+    if (!(d->l1 >= 0 && d->l1 < INFINITY && d->l2 >= 0 && d->l2 < INFINITY)) return CBP_BAD_PENALTY;
+    if (!(d->max_norm >= 0 && d->max_norm < INFINITY)) return CBP_BAD_MAX_NORM;
+    if (!(d->steepness >= 0 && d->steepness < INFINITY)) return CBP_BAD_STEEPNESS;
+    return CBP_OK;
+}
+
 /* A row-wise activation is for the output, and for all of its units */
 static cbp_status check_layer(const cbp_dense *d, int is_output) {
     if (d->units < 1) return CBP_BAD_SHAPE;
+    const cbp_status numbers = check_numbers(d, is_output);
+    if (numbers) return numbers;
     int row_wise = 0, mixed = 0;
     for (int j = 0; j < units_to_read(d); j++) {
         const cbp_act act = unit_act(d, j);
@@ -82,6 +94,18 @@ static cbp_status check_spec(const cbp_spec *spec) {
     return check_loss(spec);
 }
 
+/* Whether there is nothing but products, activations and a loss of the table: what online.c knows about */
+static int is_plain(const cbp_spec *spec) {
+    int plain = !spec->own_loss && !spec->n_heads && !spec->missing_targets;
+    plain &= spec->input_noise == 0 && spec->input_dropout == 0;
+    for (int l = 0; l < spec->n_layers; l++) {
+        const cbp_dense *d = &spec->layers[l];
+        plain &= (d->steepness == 0 || d->steepness == 1) && d->dropout == 0 && d->n_skips == 0;
+        plain &= d->l1 == 0 && d->l2 == 0 && d->max_norm == 0;
+    }
+    return plain;
+}
+
 static cbp_stage *stages_of(const cbp_net *net) { return (cbp_stage *)(net + 1); }
 static cbp_run *runs_of(const cbp_net *net) { return (cbp_run *)(stages_of(net) + net->n_layers + 1); }
 
@@ -96,7 +120,18 @@ static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec) {
         const int64_t weights = (int64_t)n_in * d->units;
         if (weights > INT64_MAX / 64 - net->n_params - d->units) return CBP_TOO_LARGE;
         fill_runs(d, runs);
-        stage[l] = (cbp_stage){n_in, d->units, net->n_params, net->units, count_runs(d), runs, is_row_wise(runs->act)};
+        stage[l] = (cbp_stage){.n_in = n_in,
+                               .n_out = d->units,
+                               .theta = net->n_params,
+                               .units_before = net->units,
+                               .n_runs = count_runs(d),
+                               .runs = runs,
+                               .row_wise = is_row_wise(runs->act),
+                               .steepness = d->steepness > 0 ? d->steepness : 1,
+                               .dropout = d->dropout,
+                               .l1 = d->l1,
+                               .l2 = d->l2,
+                               .max_norm = d->max_norm};
         runs += stage[l].n_runs;
         net->n_params += weights + d->units;
         net->units += d->units;
@@ -133,7 +168,7 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     net->single_rows = 1;
     net->stage = stages_of(net);
     status = fill_stages(net, spec);
-    net->online_bytes = status || net->own_loss ? 0 : cbp_online_bytes(net);
+    net->online_bytes = !status && is_plain(spec) ? cbp_online_bytes(net) : 0;
     if (status)
         free(net);
     else

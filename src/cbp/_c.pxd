@@ -79,6 +79,18 @@ cdef extern from "cbp.h" nogil:
         double act_arg
         const cbp_act *unit_act
         const double *unit_act_arg
+        double steepness
+        double dropout
+        double l1, l2
+        double max_norm
+        int n_skips
+        const int *skips
+
+    ctypedef struct cbp_head:
+        int first, units
+        cbp_loss loss
+        double loss_arg
+        double weight
 
     ctypedef void cbp_own_loss(void *ctx, int64_t n, int n_out, const void *y, const void *a, double *cost,
                                void *slope) noexcept nogil
@@ -94,6 +106,11 @@ cdef extern from "cbp.h" nogil:
         const char *isa
         cbp_own_loss *own_loss
         void *own_ctx
+        double input_noise
+        double input_dropout
+        int n_heads
+        const cbp_head *heads
+        int missing_targets
 
     ctypedef struct cbp_net:
         pass
@@ -119,12 +136,18 @@ cdef extern from "cbp.h" nogil:
     cbp_status cbp_pool_resize(cbp_pool *pool, int threads)
     int cbp_pool_threads(const cbp_pool *pool)
 
+    ctypedef struct cbp_noise:
+        uint64_t seed, draw
+
     ctypedef struct cbp_mem:
         void *theta
         void *grad
         void *slots
         void *work
         cbp_pool *pool
+        const cbp_noise *noise
+        const unsigned char *frozen
+        const void *mask
 
     ctypedef struct cbp_data:
         int64_t n
@@ -138,6 +161,9 @@ cdef extern from "cbp.h" nogil:
         double *arg
         int64_t t
         double loss
+        double clip_value
+        double clip_norm
+        double average
 
     ctypedef struct cbp_report:
         double loss

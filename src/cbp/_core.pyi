@@ -31,7 +31,7 @@ class Plan:
         self,
         dtype: str,
         n_in: int,
-        layers: Sequence[tuple[int, str | Sequence[str], float | Sequence[float]]],
+        layers: Sequence[tuple[Any, ...]],
         loss: str | OwnLoss,
         loss_arg: float = 0.0,
         reduction: str = "mean",

@@ -11,8 +11,10 @@ cdef inline int describe_layer(cbp_dense *dense, tuple layer, dict index, list k
 
     cdef int[::1] acts
     cdef double[::1] args
-    units, names, values = layer
+    units, names, values = layer[:3]
     dense.units = units
+    if len(layer) > 3:
+        describe_extras(dense, layer[3])
     if isinstance(names, str):
         dense.act, dense.act_arg = <cbp_act><int>index[names], values
         return 0
@@ -21,6 +23,15 @@ cdef inline int describe_layer(cbp_dense *dense, tuple layer, dict index, list k
     acts, args = np.array([index[name] for name in names], np.intc), np.array(values, np.float64)
     kept += [acts, args]
     dense.unit_act, dense.unit_act_arg = <const cbp_act *>&acts[0], &args[0]
+    return 0
+
+
+cdef inline int describe_extras(cbp_dense *dense, dict extras) except -1:
+    """What a layer has beside units and activations: the names are those of `Dense`."""
+    dense.dropout = extras.get("dropout", 0.0)
+    dense.l1, dense.l2 = extras.get("l1", 0.0), extras.get("l2", 0.0)
+    dense.max_norm = extras.get("max_norm", 0.0)
+    dense.steepness = extras.get("steepness", 1.0)
     return 0
 
 

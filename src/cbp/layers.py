@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cbp import tables
-from cbp._arguments import whole
+from cbp._arguments import real, whole
 from cbp.tables import Row
 
 if TYPE_CHECKING:
@@ -33,11 +33,25 @@ class Dense:
         One activation for all units, or one for each (derivation D). Default: what the network says.
     init : str, row of `cbp.initializers`, or function, optional
         How this layer's weights start, as for `Network`. Default: what the network says.
+    dropout : float, default 0
+        Share of the units that training leaves out, from 0 to less than 1, drawn anew for every sample and update; the
+        others count 1 / (1 - dropout) times (Srivastava et al., JMLR 15, 2014). Not at the output.
+    l1, l2 : float, default 0
+        Every sample costs ``l1 * sum(|w|) + l2 / 2 * sum(w**2)`` more, over this layer's weights, not the biases.
+    max_norm : float, optional
+        The greatest length of the weights that lead to one unit: an update that makes them longer is followed by a
+        shortening.
+    steepness : float, default 1
+        The s of a = g(s z).
+    skip : sequence of int or "all", default ()
+        Layers whose outputs this layer gets too, beside those of the layer before: their numbers, 0 for the inputs, or
+        all that there are. The rows of W are in the order of the layers.
 
     Raises
     ------
     TypeError, ValueError
-        `units` is not a positive whole number, a name is unknown, or there is not an activation for every unit.
+        `units` is not a positive whole number, a name is unknown, there is not an activation for every unit, or a
+        number is out of its range.
 
     Examples
     --------
@@ -52,16 +66,34 @@ class Dense:
     activation: Row | tuple[Row, ...] | None
 
     init: Row | InitFunction | None
+    dropout: float
+    l1: float
+    l2: float
+    max_norm: float | None
+    steepness: float
+    skip: tuple[int, ...] | str
 
     def __init__(
         self,
         units: int,
         activation: ActivationLike | Sequence[ActivationLike] | None = None,
         init: InitLike | None = None,
+        *,
+        dropout: float = 0.0,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        max_norm: float | None = None,
+        steepness: float = 1.0,
+        skip: Sequence[int] | str = (),
     ) -> None:
         self.units = whole(units, "the number of units", 1, MAX_UNITS)
         self.activation = None if activation is None else self._read(activation)
         self.init = read_init(init)
+        self.dropout = real(dropout, "dropout", low=0.0, below=1.0)
+        self.l1, self.l2 = real(l1, "l1", low=0.0), real(l2, "l2", low=0.0)
+        self.max_norm = None if max_norm is None else _positive(max_norm, "max_norm")
+        self.steepness = _positive(steepness, "steepness")
+        self.skip = _read_skip(skip)
 
     def _read(self, activation: ActivationLike | Sequence[ActivationLike]) -> Row | tuple[Row, ...]:
         if isinstance(activation, (str, Row, dict)) or not isinstance(activation, Sequence):
@@ -76,7 +108,13 @@ class Dense:
 
     def resolved(self, default: ActivationLike | Sequence[ActivationLike]) -> Dense:
         """Return this layer with an activation: its own, or else `default`."""
-        return self if self.activation is not None else Dense(self.units, default, self.init)
+        if self.activation is not None:
+            return self
+        return Dense(self.units, default, self.init, **self._extras())
+
+    def _extras(self) -> dict[str, Any]:
+        """Return the keyword arguments that are not the defaults."""
+        return {name: getattr(self, name) for name, value in _DEFAULTS.items() if getattr(self, name) != value}
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -89,19 +127,24 @@ class Dense:
         """Return the layer as JSON can keep it; `Dense(**config)` makes it again, without a function in `init`."""
         rows = [row.config() for row in self.rows]
         config = {"units": self.units, "activation": rows[0] if len(rows) == 1 else rows or None}
-        return config | {"init": self.init.config()} if isinstance(self.init, Row) else config
+        if isinstance(self.init, Row):
+            config["init"] = self.init.config()
+        extras = self._extras()
+        return config | extras | ({"skip": list(self.skip)} if isinstance(extras.get("skip"), tuple) else {})
 
-    def core(self) -> tuple[int, Any, Any]:
-        """Return the layer as `_core.Plan` wants it: units, name or names, argument or arguments."""
+    def core(self) -> tuple[int, Any, Any, dict[str, Any]]:
+        """Return the layer as `_core.Plan` wants it: units, name or names, argument or arguments, all else."""
         names = [row.name for row in self.rows]
         args = [next(iter(row.args.values()), 0.0) for row in self.rows]
-        return (self.units, names[0], args[0]) if len(names) == 1 else (self.units, names, args)
+        one = len(names) == 1
+        return self.units, names[0] if one else names, args[0] if one else args, self._extras()
 
     def __repr__(self) -> str:
         activation = self.config()["activation"]
         shown = [str(self.units)] if activation is None else [str(self.units), repr(activation)]
         if self.init is not None:
             shown.append(f"init={self.init.config() if isinstance(self.init, Row) else self.init!r}")
+        shown += [f"{name}={value!r}" for name, value in self._extras().items()]
         return f"Dense({', '.join(shown)})"
 
     def __str__(self) -> str:
@@ -116,7 +159,31 @@ class Dense:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        return self.units, self.activation, self.init
+        return self.units, self.activation, self.init, *self._extras().items()
+
+
+_DEFAULTS = {"dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "steepness": 1.0, "skip": ()}
+
+
+def _positive(value: float, name: str) -> float:
+    number = real(value, name)
+    if number <= 0:
+        raise ValueError(f"{name} must be greater than 0, not {number:g}")
+    return number
+
+
+def _read_skip(skip: Sequence[int] | str) -> tuple[int, ...] | str:
+    """Return the numbers of the layers in order, or "all"."""
+    if isinstance(skip, str):
+        if skip != "all":
+            raise ValueError(f"skip must be numbers of layers, or 'all', not {skip!r}")
+        return skip
+    if not isinstance(skip, Sequence):
+        raise TypeError(f"skip must be a list of numbers of layers, or 'all', not {skip!r}")
+    numbers = tuple(sorted(whole(number, "a number in skip", 0, MAX_UNITS) for number in skip))
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"skip names a layer twice: {list(skip)}")
+    return numbers
 
 
 class Layer:
