@@ -11,7 +11,7 @@ typedef struct {
     int64_t units_before; /* n_1 + .. + n_{l-1} */
     int n_runs;
     const cbp_run *runs;
-    int row_wise; /* its one activation is a function of the whole row */
+    int row_wise;                                /* its one activation is a function of the whole row */
     double steepness, dropout, l1, l2, max_norm; /* as in cbp_dense; a steepness of 0 is 1 here */
 } cbp_stage;
 
