@@ -171,7 +171,8 @@ cbp_block cbp_layer(const cbp_net *net, int l); /* l = 1..L */
  * cbp_epoch. */
 size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode);
 
-/* Byte offset in a TRAIN or EPOCH workspace of the (batch, n_l) matrix of layer l's activations or deltas, l = 1..L. */
+/* Byte offset in a TRAIN or EPOCH workspace of the (batch, n_l) matrix of layer l's activations or deltas, l = 1..L;
+ * l = 0: of the inputs that a noisy pass made of its own, where the network has input_noise or input_dropout. */
 size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l);
 
 /* ---- threads ---- */
@@ -193,7 +194,8 @@ int cbp_pool_threads(const cbp_pool *pool);              /* as asked for; 1 for 
 
 /* ---- the numbers ---- */
 
-/* What a noisy pass, one with dropout and input noise, draws its numbers from: the same for the same two */
+/* What a noisy pass, one with dropout and input noise, draws its numbers from: the same for the same two. Each unit of
+ * a row has a number of its own, the rows counted from the first of the call, or of its batch in an epoch. */
 typedef struct {
     uint64_t seed, draw;
 } cbp_noise;
@@ -205,7 +207,8 @@ typedef struct {
     void *slots;    /* real[n_slots * n_params] of the optimiser in use, zero before its first step */
     void *work;     /* cbp_work_bytes() bytes */
     cbp_pool *pool; /* NULL: this thread alone */
-    /* NULL, or what a pass for training draws from; batch b of an epoch has noise->draw + b */
+    /* NULL, or what forward, gradient, step, evaluate and epoch draw from: they are noisy. Batch b of an epoch has
+     * noise->draw + b; backward has that of its forward. */
     const cbp_noise *noise;
     const unsigned char *frozen; /* NULL, or [n_layers]: 1 where layer l = i + 1 is not trained */
     const void *mask;            /* NULL, or real[n_params]: 0 where a parameter is not trained, else 1 */

@@ -1,8 +1,8 @@
 /* kern.h - the kernel table: what the driver may ask of an instruction set. One table per (instruction set, precision).
  *
  * Kernels see lengths and pointers, never a struct of the driver; `real` is the table's precision. Called by net.c,
- * gemm.c, train.c, init.c, rng.c; filled by kern/all.inc. Every table gives the same bits as every other of its
- * precision.
+ * noise.c, gemm.c, train.c, init.c, rng.c; filled by kern/all.inc. Every table gives the same bits as every other of
+ * its precision.
  */
 #ifndef CBP_KERN_H
 #define CBP_KERN_H
@@ -21,6 +21,18 @@
 #endif
 
 _Static_assert(FLT_EVAL_METHOD == 0, "cbp needs float and double arithmetic without extra precision");
+
+/* Philox4x32-10: a round with its key, which grows by two constants from round to round */
+enum { CBP_PHILOX_ROUNDS = 10 };
+#define CBP_PHILOX_KEY_0 0x9E3779B9u
+#define CBP_PHILOX_KEY_1 0xBB67AE85u
+static inline void cbp_philox_round(uint32_t *c0, uint32_t *c1, uint32_t *c2, uint32_t *c3, uint32_t k0, uint32_t k1) {
+    const uint64_t p0 = (uint64_t)0xD2511F53u * *c0, p1 = (uint64_t)0xCD9E8D57u * *c2;
+    *c0 = (uint32_t)(p1 >> 32) ^ *c1 ^ k0;
+    *c2 = (uint32_t)(p0 >> 32) ^ *c3 ^ k1;
+    *c1 = (uint32_t)p1;
+    *c3 = (uint32_t)p0;
+}
 
 /* The elementary functions that are not activations; tests measure them through this. */
 typedef enum { CBP_EXP, CBP_LOG, CBP_LOG1P, CBP_EXPM1, CBP_NORMAL_CDF, CBP_COS, CBP_N_MATH } cbp_math;
@@ -111,6 +123,13 @@ typedef struct {
     void (*weighted_sum)(int64_t m, const void *s, const double *c, double *sc,
                          double *ss);                     /* += s[r] c[r], += s[r]; s may be NULL */
     int64_t (*first_nonfinite)(int64_t n, const void *x); /* its index, or -1 */
+    /* Dropout: x[n], and d[n] unless it is NULL, become factor times each number whose word is at least `limit`, and 0
+     * elsewhere. Number i takes word first + i of a stream, four words to a block: counter is that of its block 0. */
+    void (*drop)(int64_t n, const uint32_t counter[4], const uint32_t key[2], uint64_t first, uint32_t limit,
+                 double factor, void *x, void *d);
+    void (*disturb)(int64_t n, double deviation, const double *u, const void *x,
+                    void *out); /* out[n] := x + deviation * u, in double, rounded once */
+
     /* A batch of one row, layer by layer; theta (k + 1, n), row 0 the bias, and W below it.
      * up: z (n) := bias + a W, a (k); with a run (not row-wise) then z := g(z), and d (n), if not NULL, := g'(z), or
      * the net input with keep_z. down: d (k) := (delta W^T) * d, e (k) is scratch. gradient: g (k + 1, n) := [1 a]^T

@@ -1,7 +1,8 @@
 /* net.c - forward, backward, gradient as sequences of kernel calls over void pointers and offsets.
  *
- * Called by the front ends and train.c; calls gemm.c and the kernel table. No number is touched here but the sums of a
- * batch. Two arrays per layer: A holds z, then a = g(z); D holds g'(z) on the way up and becomes delta on the way down.
+ * Called by the front ends and train.c; calls gemm.c, noise.c and the kernel table. No number is touched here but the
+ * sums of a batch. Two arrays per layer: A holds z, then a = g(z); D holds g'(z) on the way up and becomes delta on the
+ * way down.
  */
 #include "net.h"
 #include "prim.h"
@@ -27,7 +28,10 @@ static void layer_up(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f,
 }
 
 static void forward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x, int layers) {
-    for (int l = 1; l <= layers; l++) layer_up(net, mem, f, x, l, 0, f->m, f->rooms, mem->pool);
+    for (int l = 1; l <= layers; l++) {
+        layer_up(net, mem, f, x, l, 0, f->m, f->rooms, mem->pool);
+        if (mem->noise) cbp_drop(net, mem, f, l);
+    }
 }
 
 typedef struct {
@@ -138,8 +142,9 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
     cbp_sums sums = {0, 0};
     for (int64_t r = 0; r < data->n; r += CBP_BLOCK_ROWS) {
         const cbp_data block = cbp_rows(net, data, r, cbp_block_rows(data->n - r));
-        const cbp_frame f = cbp_frame_at(net, block.n, CBP_EVALUATE, mem->work);
-        forward(net, mem, &f, block.x, net->n_layers);
+        cbp_frame f = cbp_frame_at(net, block.n, CBP_EVALUATE, mem->work);
+        f.first = r;
+        forward(net, mem, &f, cbp_noisy_inputs(net, mem, &f, block.x), net->n_layers);
         cost(net, &f, &block, 0, block.n);
         net->k->weighted_sum(block.n, block.weight, f.c, &sums.cost, &sums.weight);
     }
@@ -254,8 +259,10 @@ static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame
 cbp_sums cbp_batch(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, cbp_opt *opt,
                    double learning_rate) {
     const int up = narrow_output(net);
-    forward(net, mem, f, data->x, net->n_layers - up);
-    return backward(net, mem, f, data, up, opt, learning_rate);
+    cbp_data rows = *data;
+    rows.x = cbp_noisy_inputs(net, mem, f, data->x);
+    forward(net, mem, f, rows.x, net->n_layers - up);
+    return backward(net, mem, f, &rows, up, opt, learning_rate);
 }
 
 cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x) {
@@ -263,7 +270,7 @@ cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const 
     if (n < 1) return CBP_BAD_COUNT;
     const cbp_fpmode mode = cbp_fp_enter();
     const cbp_frame f = cbp_frame_at(net, n, CBP_TRAIN, mem->work);
-    forward(net, mem, &f, x, net->n_layers);
+    forward(net, mem, &f, cbp_noisy_inputs(net, mem, &f, x), net->n_layers);
     cbp_fp_leave(mode);
     return CBP_OK;
 }
@@ -275,7 +282,9 @@ static cbp_status run_pass(const cbp_net *net, const cbp_mem *mem, const cbp_dat
     if (status) return status;
     const cbp_fpmode mode = cbp_fp_enter();
     const cbp_frame f = cbp_frame_at(net, data->n, CBP_TRAIN, mem->work);
-    const cbp_sums sums = whole ? cbp_batch(net, mem, &f, data, NULL, 0) : backward(net, mem, &f, data, 0, NULL, 0);
+    cbp_data rows = *data;
+    if (!whole) rows.x = cbp_inputs(mem, &f, data->x);
+    const cbp_sums sums = whole ? cbp_batch(net, mem, &f, data, NULL, 0) : backward(net, mem, &f, &rows, 0, NULL, 0);
     *loss = cbp_objective(net, sums);
     cbp_fp_leave(mode);
     return sums.weight > 0 ? CBP_OK : CBP_ZERO_WEIGHT;

@@ -1,4 +1,4 @@
-/* net.h - the plan from inside: what plan.c makes and net.c, gemm.c, train.c, init.c read. Not installed. */
+/* net.h - the plan from inside: what plan.c makes and net.c, noise.c, gemm.c, train.c, init.c read. Not installed. */
 #ifndef CBP_NET_H
 #define CBP_NET_H
 
@@ -25,6 +25,7 @@ struct cbp_net {
     int loss_is_head;
     cbp_own_loss *own_loss; /* instead of loss, unless NULL */
     void *own_ctx;
+    double input_noise, input_dropout;
     int single_rows;     /* batches of one row go ways of their own; a test sets 0 to compare */
     size_t online_bytes; /* of the copy that online.c trains on, or 0: too large */
     cbp_reduction reduction;
@@ -35,7 +36,9 @@ struct cbp_net {
 /* Where things lie in a workspace for m rows (plan.c) */
 typedef struct {
     int64_t m;
+    int64_t first;   /* which row of a noisy pass is the first here */
     char *a, *d;     /* A^l and D^l, found with cbp_frame_a and _d */
+    void *noisy;     /* (m, n_0) inputs of a noisy pass, or NULL where the network leaves them alone */
     void *y;         /* (m, n_L) targets gathered or made from labels */
     void *scratch;   /* (m, widest) */
     void *rooms;     /* CBP_MAX_PARTS times CBP_ROOM bytes, or NULL where no layer is wide enough to need it */
@@ -122,6 +125,14 @@ typedef struct {
 } cbp_tn_job;
 void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
 
+/* ---- noise.c, of use where mem->noise is not NULL ---- */
+
+/* Makes the inputs of a noisy pass from x, and returns them, or x where nothing is to be done; returns those that have
+ * been made */
+const void *cbp_noisy_inputs(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x);
+const void *cbp_inputs(const cbp_mem *mem, const cbp_frame *f, const void *x);
+void cbp_drop(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l); /* dropout of A^l and D^l */
+
 /* online.c: trains on the first n rows of an epoch one by one, as batches of one row would, and returns how many it
  * made: those before the first whose cost is not finite, or none where it does not apply. The last row of all is for
  * the general path, which leaves gradient, activations and report behind. Adds to *sums. Its copy of the parameters
@@ -132,14 +143,16 @@ int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const c
 
 /* ---- rng.c ---- */
 
-/* What numbers are for. Numbers of one purpose do not depend on how many another takes. */
-typedef enum { CBP_WEIGHTS, CBP_ORDER } cbp_purpose;
+/* What numbers are for. Numbers of one purpose do not depend on how many another takes. CBP_FUNCTIONS is Python's. */
+typedef enum { CBP_WEIGHTS, CBP_ORDER, CBP_FUNCTIONS, CBP_DROPOUT, CBP_INPUT_DROPOUT, CBP_INPUT_NOISE } cbp_purpose;
 
 typedef struct {
     uint64_t seed, stream;
     cbp_purpose purpose;
 } cbp_stream;
 
+/* Counter and key of the four words of block `block` (below 2^48) of a stream, for cbp_philox */
+void cbp_stream_block(const cbp_stream *s, uint64_t block, uint32_t counter[4], uint32_t key[2]);
 /* Number i (below 2^48) of a stream: uniform in (0, 1), or standard normal; k: the scalar kernels of double */
 double cbp_uniform(const cbp_stream *s, uint64_t i);
 double cbp_normal(const cbp_stream *s, uint64_t i, const cbp_kern *k);

@@ -91,6 +91,8 @@ static cbp_status check_spec(const cbp_spec *spec) {
         const cbp_status status = check_layer(&spec->layers[l - 1], l == spec->n_layers);
         if (status) return status;
     }
+    if (!(spec->input_noise >= 0 && spec->input_noise < INFINITY)) return CBP_BAD_INPUT_NOISE;
+    if (!(spec->input_dropout >= 0 && spec->input_dropout < 1)) return CBP_BAD_DROPOUT;
     return check_loss(spec);
 }
 
@@ -165,6 +167,8 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     net->loss_is_head = !spec->own_loss && cbp_table(CBP_LOSSES, NULL)[spec->loss].head;
     net->reduction = spec->reduction;
     net->k = k;
+    net->input_noise = spec->input_noise;
+    net->input_dropout = spec->input_dropout;
     net->single_rows = 1;
     net->stage = stages_of(net);
     status = fill_stages(net, spec);
@@ -215,11 +219,14 @@ static size_t rooms_bytes(const cbp_net *net, int64_t m) {
     return cbp_needs_room(net, m) ? (size_t)CBP_MAX_PARTS * CBP_ROOM : 0;
 }
 
+static int has_noisy_inputs(const cbp_net *net) { return net->input_noise > 0 || net->input_dropout > 0; }
+
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work) {
     const size_t rows = (size_t)m, real = net->real;
     cbp_frame f = {.m = m};
     f.a = take(&f, work, layers_bytes(net, m));
     f.d = take(&f, work, layers_bytes(net, m));
+    if (has_noisy_inputs(net)) f.noisy = take(&f, work, rows * (size_t)net->n_in * real);
     f.y = take(&f, work, rows * (size_t)net->n_out * real);
     f.scratch = take(&f, work, rows * (size_t)net->widest * real);
     f.c = take(&f, work, rows * sizeof(double));
@@ -255,7 +262,7 @@ cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work) {
 size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
     if (!net || batch < 0) return 0;
     const int64_t rows = mode == CBP_PREDICT || mode == CBP_EVALUATE ? cbp_block_rows(batch) : batch;
-    const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + net->n_in + 4.0;
+    const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + 2.0 * net->n_in + 4.0;
     const double rooms = (double)rooms_bytes(net, rows) + 128.0 * net->n_layers + 1024.0;
     const int desks = mode == CBP_PREDICT ? cbp_desks(batch) : 1;
     const double bound = 8.0 * (double)rows * per_row * desks + rooms;
@@ -265,5 +272,6 @@ size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
 }
 
 size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l) {
+    if (l == 0) return 2 * layers_bytes(net, batch);
     return (array == CBP_D ? layers_bytes(net, batch) : 0) + layer_offset(net, batch, l);
 }

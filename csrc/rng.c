@@ -1,8 +1,8 @@
 /* rng.c - random numbers from a counter: number i of a stream depends on (seed, purpose, stream, i) and nothing else.
  *
  * So neither the order of work nor the number of threads can change them. Philox4x32-10 by Salmon, Moraes, Dror and
- * Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Called by init.c and by the front ends; uses the kernel
- * table for log.
+ * Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011. Called by init.c, noise.c and the front ends; uses the
+ * kernel table for log.
  */
 #include "net.h"
 
@@ -10,25 +10,24 @@
 
 void cbp_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
-    for (int round = 0; round < 10; round++) {
-        const uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
-        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-        c1 = (uint32_t)p1;
-        c3 = (uint32_t)p0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+    for (int round = 0; round < CBP_PHILOX_ROUNDS; round++) {
+        cbp_philox_round(&c0, &c1, &c2, &c3, k0, k1);
+        k0 += CBP_PHILOX_KEY_0;
+        k1 += CBP_PHILOX_KEY_1;
     }
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
+void cbp_stream_block(const cbp_stream *s, uint64_t block, uint32_t counter[4], uint32_t key[2]) {
+    counter[0] = (uint32_t)block, counter[1] = (uint32_t)(block >> 32) | (uint32_t)s->purpose << 16;
+    counter[2] = (uint32_t)s->stream, counter[3] = (uint32_t)(s->stream >> 32);
+    key[0] = (uint32_t)s->seed, key[1] = (uint32_t)(s->seed >> 32);
+}
+
 /* 64 random bits: number i (below 2^48) of the stream */
 static uint64_t bits(const cbp_stream *s, uint64_t i) {
-    const uint64_t block = i / 2;
-    const uint32_t key[2] = {(uint32_t)s->seed, (uint32_t)(s->seed >> 32)};
-    const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32) | (uint32_t)s->purpose << 16,
-                                 (uint32_t)s->stream, (uint32_t)(s->stream >> 32)};
-    uint32_t out[4];
+    uint32_t counter[4], key[2], out[4];
+    cbp_stream_block(s, i / 2, counter, key);
     cbp_philox(counter, key, out);
     const int half = i % 2 ? 2 : 0;
     return (uint64_t)out[half + 1] << 32 | out[half];

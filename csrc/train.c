@@ -201,6 +201,16 @@ static cbp_status run_rows(epoch_job *job) {
     }
 }
 
+/* Batch `number` of the pass, which draws its own noise */
+static cbp_sums run_batch(const epoch_job *job, const cbp_frame *f, const cbp_data *rows, int64_t number) {
+    const double rate = job->rate[job->one_rate ? 0 : number];
+    if (!job->mem->noise) return cbp_batch(job->net, job->mem, f, rows, job->opt, rate);
+    const cbp_noise noise = {job->mem->noise->seed, job->mem->noise->draw + (uint64_t)number};
+    cbp_mem mem = *job->mem;
+    mem.noise = &noise;
+    return cbp_batch(job->net, &mem, f, rows, job->opt, rate);
+}
+
 /* Batches in turn; stops before the update of one whose cost is not finite */
 static cbp_status run_batches(epoch_job *job) {
     const cbp_net *net = job->net;
@@ -211,7 +221,7 @@ static cbp_status run_batches(epoch_job *job) {
         const int64_t m = n - start < batch ? n - start : batch, number = job->report->batch;
         const cbp_frame f = cbp_frame_at(net, m, CBP_EPOCH, job->mem->work);
         const cbp_data rows = take_batch(net, job->mem, &f, job->data, job->order, start);
-        const cbp_sums sums = cbp_batch(net, job->mem, &f, &rows, job->opt, job->rate[job->one_rate ? 0 : number]);
+        const cbp_sums sums = run_batch(job, &f, &rows, number);
         if (!isfinite(sums.cost)) {
             job->report->layer = nonfinite_layer(net, &f);
             return CBP_DIVERGED;

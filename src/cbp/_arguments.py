@@ -21,6 +21,11 @@ def whole(value: Any, name: str, low: int, high: int | None = None) -> int:
     return number
 
 
+def draw(noise: Any) -> int | None:
+    """Return the number of a draw of noise, or None for a pass without."""
+    return None if noise is None else whole(noise, "noise", 0, 2**64 - 1)
+
+
 def real(value: Any, name: str, low: float | None = None, below: float | None = None) -> float:
     """Return `value` as a finite float, at least `low` and less than `below`; text and arrays are refused."""
     try:

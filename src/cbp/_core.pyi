@@ -26,6 +26,7 @@ class Plan:
     widths: tuple[int, ...]
     blocks: tuple[tuple[int, int, int], ...]
     own_loss: OwnLoss | None
+    seed: int
 
     def __init__(
         self,
@@ -36,11 +37,16 @@ class Plan:
         loss_arg: float = 0.0,
         reduction: str = "mean",
         isa: str | None = None,
+        seed: int = 0,
+        input_noise: float = 0.0,
+        input_dropout: float = 0.0,
     ) -> None: ...
     def init(self, rules: Sequence[str], args: Sequence[float], seed: int) -> Real: ...
     def first_nonfinite(self, x: Real) -> int: ...
     def predict(self, theta: Real, X: Real, out: Real) -> None: ...
-    def evaluate(self, theta: Real, X: Real, y: Targets, weight: Real | None = None) -> float: ...
+    def evaluate(
+        self, theta: Real, X: Real, y: Targets, weight: Real | None = None, noise: int | None = None
+    ) -> float: ...
 
 class Memory:
     """The numbers one network trains: parameters, gradient, optimiser slots, workspace. One user at a time."""
@@ -55,10 +61,15 @@ class Memory:
     forwarded: tuple[int, bool] | None
 
     def __init__(self, plan: Plan, theta: Real) -> None: ...
-    def forward(self, X: Real, single: bool = False) -> Real: ...
+    def forward(self, X: Real, single: bool = False, noise: int | None = None) -> Real: ...
     def backward(self, y: Targets, weight: Real | None = None) -> float: ...
     def gradient(
-        self, X: Real, y: Targets, weight: Real | None = None, learning_rate: float | None = None
+        self,
+        X: Real,
+        y: Targets,
+        weight: Real | None = None,
+        learning_rate: float | None = None,
+        noise: int | None = None,
     ) -> float: ...
     def descend(self, learning_rate: float) -> None: ...
     def set_optimizer(self, name: str, args: Sequence[float]) -> None: ...

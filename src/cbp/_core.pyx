@@ -17,7 +17,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from libc.math cimport isfinite
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from cbp._arrays cimport *
@@ -84,8 +84,11 @@ cdef class Plan:
     cdef int n_layers
     cdef readonly object dtype, widths, blocks, isa, own_loss
     cdef readonly Py_ssize_t n_params
+    cdef readonly uint64_t seed  # of what noisy passes draw
+    cdef bint noisy_inputs
 
-    def __cinit__(self, dtype, int n_in, layers, loss, double loss_arg=0.0, reduction="mean", isa=None):
+    def __cinit__(self, dtype, int n_in, layers, loss, double loss_arg=0.0, reduction="mean", isa=None,
+                  uint64_t seed=0, double input_noise=0.0, double input_dropout=0.0):
         cdef cbp_spec spec
         cdef int n = len(layers), l
         cdef bytes isa_name = b"" if isa is None else isa.encode()
@@ -105,11 +108,13 @@ cdef class Plan:
             else:
                 self.own_loss, spec.own_loss, spec.own_ctx = loss, call_own_loss, <void *>self
             spec.reduction = {"mean": CBP_MEAN, "sum": CBP_SUM}[reduction]
+            spec.input_noise, spec.input_dropout = input_noise, input_dropout
             spec.isa = NULL if isa is None else <char *>isa_name
             check(cbp_net_new(&self.net, &spec))
         finally:
             PyMem_Free(dense)
         self.dtype = np.dtype(dtype)
+        self.seed, self.noisy_inputs = seed, input_noise > 0 or input_dropout > 0
         self.isa = cbp_net_isa(self.net).decode()
         self.n_params, self.n_layers = cbp_n_params(self.net), n
         blocks = [cbp_layer(self.net, l + 1) for l in range(n)]
@@ -177,15 +182,19 @@ cdef class Plan:
         PyMem_Free(heap)
         return check(status)
 
-    def evaluate(self, theta, X, y, weight=None):
-        """The objective J of the samples. Any number of threads at once."""
+    def evaluate(self, theta, X, y, weight=None, noise=None):
+        """The objective J of the samples; of a noisy pass, by the number of its draw. Any number of threads at once."""
         cdef cbp_mem mem
+        cdef cbp_noise draws
         cdef cbp_data data
         cdef double loss = 0
         cdef cbp_status status
         memset(&mem, 0, sizeof(mem))
         mem.pool = POOL
         mem.theta = data_of(theta, self.expects.element, self.n_params, 0)
+        if noise is not None:
+            draws.seed, draws.draw = self.seed, noise
+            mem.noise = &draws
         fill(&data, &self.expects, X, y, weight)
         mem.work = PyMem_Malloc(cbp_work_bytes(self.net, data.n, CBP_EVALUATE))
         if mem.work == NULL:
@@ -219,7 +228,9 @@ cdef class Memory:
     cdef object _work, _x
     cdef cbp_mem _mem
     cdef cbp_opt _opt
-    cdef double _cost, _weight  # of the pass under way
+    cdef cbp_noise _noise
+    cdef int64_t _batches
+    cdef double _cost, _weight  # of the pass under way, as _batches
     cdef size_t _capacity
     cdef Py_ssize_t _rows
     cdef bint _forward, _backward, _busy, _single
@@ -227,6 +238,7 @@ cdef class Memory:
     def __cinit__(self, Plan plan, theta):
         self.plan = plan
         self._mem.pool = POOL
+        self._noise.seed = plan.seed
         data_of(theta, plan.expects.element, plan.n_params, 0)
         self.theta = new_zeros(plan.dtype, 1, plan.n_params, True)
         self.theta[:] = theta
@@ -274,27 +286,35 @@ cdef class Memory:
             self._capacity = need
         return 0
 
-    cdef int _begin(self, X, Py_ssize_t rows, bint single) except -1:
-        """Inputs of a new batch, X (rows, n_0), or (n_0,) if single, and a workspace for them."""
+    cdef int _begin(self, X, Py_ssize_t rows, bint single, noise=None) except -1:
+        """Inputs of a new batch, X (rows, n_0), or (n_0,) if single, and a workspace for them; the draw of its noise."""
+        self._mem.noise = NULL
         if rows != self._rows:
             self._reserve(rows, CBP_TRAIN)
         self._x, self._rows, self._single = X, rows, single
         self._forward = self._backward = False
+        if noise is not None:
+            self._draw(noise)
         return 0
 
-    def forward(self, X, single=False):
-        """Activations of X (n, n_0); returns A^L, of a single sample as (n_L,)."""
+    cdef int _draw(self, uint64_t number) except -1:
+        """The passes to come are noisy."""
+        self._noise.draw, self._mem.noise = number, &self._noise
+        return 0
+
+    def forward(self, X, single=False, noise=None):
+        """Activations of X (n, n_0), with noise where a draw is named; returns A^L, of a single sample as (n_L,)."""
         cdef cbp_data data
         data.x = data_of(X, self.plan.expects.element, -1, self.plan.expects.n_in)
         data.n = X.shape[0]
-        return self.up(X, &data, single)
+        return self.up(X, &data, single, noise)
 
-    cdef object up(self, X, const cbp_data *data, bint single):
+    cdef object up(self, X, const cbp_data *data, bint single, noise=None):
         """`forward` for X whose numbers are data.x, (n, n_0), or (n_0,) if single."""
         cdef cbp_status status
         self._enter()
         try:
-            self._begin(X, data.n, single)
+            self._begin(X, data.n, single, noise)
             if data.n <= self.plan.expects.brief_rows:
                 status = cbp_forward(self.plan.net, &self._mem, data.n, data.x)
             else:
@@ -314,14 +334,14 @@ cdef class Memory:
         fill(&data, &self.plan.expects, self._batch(), y, weight)
         return self.down(None, &data, self._single, NULL)
 
-    def gradient(self, X, y, weight=None, learning_rate=None):
+    def gradient(self, X, y, weight=None, learning_rate=None, noise=None):
         """forward and backward; and with a learning rate descend, unless the objective is not finite."""
         cdef cbp_data data
         cdef double rate = 0 if learning_rate is None else learning_rate
         fill(&data, &self.plan.expects, X, y, weight)
-        return self.down(X, &data, False, NULL if learning_rate is None else &rate)
+        return self.down(X, &data, False, NULL if learning_rate is None else &rate, noise)
 
-    cdef double down(self, X, const cbp_data *data, bint single, const double *rate) except? -1.0:
+    cdef double down(self, X, const cbp_data *data, bint single, const double *rate, noise=None) except? -1.0:
         """`train` with X whose numbers are data.x, or after a forward of these if X is None; returns the objective."""
         cdef double loss = 0
         cdef cbp_status status
@@ -329,7 +349,7 @@ cdef class Memory:
         self._enter()
         try:
             if up:
-                self._begin(X, data.n, single)
+                self._begin(X, data.n, single, noise)
             elif not self._forward or data.x != PyArray_DATA(<PyArrayObject *>self._x) or data.n != self._rows:
                 raise RuntimeError("call forward(X) before backward(Y), once each")
             self._forward = False
@@ -396,7 +416,7 @@ cdef class Memory:
         """One pass over the samples in this order, or the first, a middle or the last part of one.
 
         A learning rate, or an array of one per batch. Returns the mean loss of the pass so far. A signal, as Ctrl-C
-        sends one, is heard between two updates.
+        sends one, is heard between two updates. The pass is noisy: batch b of epoch e has draw e * 2**32 + b.
         """
         cdef cbp_data data
         cdef cbp_report report
@@ -406,7 +426,9 @@ cdef class Memory:
         cdef bint per_batch = PyArray_Check(<PyObject *>learning_rate)
         cdef cbp_status status = CBP_PAUSED
         memset(&report, 0, sizeof(report))
-        if not first:
+        if first:
+            self._batches = 0
+        else:
             report.cost, report.weight = self._cost, self._weight
         if self.optimizer is None:
             raise RuntimeError("no optimiser has been set")
@@ -422,6 +444,7 @@ cdef class Memory:
         try:
             self._begin(None, 0, False)
             self._reserve(batch, CBP_EPOCH)
+            self._draw((<uint64_t>self.epochs << 32) + <uint64_t>self._batches)
             while status == CBP_PAUSED:
                 PyErr_CheckSignals()
                 with nogil:
@@ -431,8 +454,10 @@ cdef class Memory:
             if status == CBP_DIVERGED:
                 raise Diverged(cbp_message(status).decode(), report.batch, report.layer)
             self._cost, self._weight = report.cost, report.weight
+            self._batches += report.batch
             self.epochs += last
         finally:
+            self._mem.noise = NULL
             self._leave()
         return report.loss
 
@@ -443,13 +468,15 @@ cdef class Memory:
     cdef object _view(self, cbp_array array, int l, bint single=False):
         """The (rows, n_l) matrix of layer l in the workspace, or its one row."""
         cdef char *start = <char *>self._mem.work + cbp_offset(self.plan.net, self._rows, array, l)
-        return array_at(start, self._work, self.plan.dtype, self._rows, cbp_layer(self.plan.net, l).cols, single)
+        cdef Py_ssize_t cols = self.plan.expects.n_in if l == 0 else cbp_layer(self.plan.net, l).cols
+        return array_at(start, self._work, self.plan.dtype, self._rows, cols, single)
 
     def activations(self):
-        """[X, A^1, .., A^L] of the last forward or gradient."""
+        """[X, A^1, .., A^L] of the last forward or gradient; X as noise left it."""
         if not (self._forward or self._backward):
             raise RuntimeError("no activations yet: call forward(X), gradient(X, y) or train_step(X, y, ...)")
-        return [self._batch()] + [self._view(CBP_A, l) for l in range(1, self.plan.n_layers + 1)]
+        first = self._batch() if self._mem.noise == NULL or not self.plan.noisy_inputs else self._view(CBP_A, 0)
+        return [first] + [self._view(CBP_A, l) for l in range(1, self.plan.n_layers + 1)]
 
     def deltas(self):
         """[None, delta^1, .., delta^L] of the last backward or gradient."""

@@ -39,10 +39,10 @@ cdef object call_predict(Direct net, PyObject **args, Py_ssize_t n, PyObject *na
 
 
 cdef object call_forward(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # X, check_finite
+    cdef PyObject *given[MAX_PARAMETERS]  # X, check_finite, noise
     cdef Memory memory = net._memory
     cdef Samples s
-    if begin(FORWARD, memory, args, n, names, given, &s):
+    if begin(FORWARD, memory, args, n, names, given, &s) and is_none(given[2]):
         _X = narrowed(s.expects, &given[0])
         if read_inputs(&s, given[0]) and are_sound(&s, True, given[1]):
             return memory.up(<object>given[0], &s.data, s.single)
@@ -61,10 +61,10 @@ cdef object call_backward(Direct net, PyObject **args, Py_ssize_t n, PyObject *n
 
 
 cdef object call_gradient(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # X, y, sample_weight, check_finite
+    cdef PyObject *given[MAX_PARAMETERS]  # X, y, sample_weight, check_finite, noise
     cdef Memory memory = net._memory
     cdef Samples s
-    if begin(GRADIENT, memory, args, n, names, given, &s) and is_none(given[2]):
+    if begin(GRADIENT, memory, args, n, names, given, &s) and is_none(given[2]) and is_none(given[4]):
         _X, _y = narrowed(s.expects, &given[0]), narrowed(s.expects, &given[1])
         if read_inputs(&s, given[0]) and read_targets(&s, given[1]) and are_sound(&s, True, given[3]):
             return finite(net, memory.down(<object>given[0], &s.data, s.single, NULL), NULL)
@@ -82,11 +82,12 @@ cdef object call_update(Direct net, PyObject **args, Py_ssize_t n, PyObject *nam
 
 
 cdef object call_train_step(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # X, Y, learning_rate, sample_weight, check_finite
+    cdef PyObject *given[MAX_PARAMETERS]  # X, Y, learning_rate, sample_weight, check_finite, noise
     cdef Memory memory = net._memory
     cdef Samples s
     cdef double rate
-    if begin(TRAIN_STEP, memory, args, n, names, given, &s) and as_number(given[2], &rate) and is_none(given[3]):
+    if (begin(TRAIN_STEP, memory, args, n, names, given, &s) and as_number(given[2], &rate) and is_none(given[3])
+            and is_none(given[5])):
         _X, _Y = narrowed(s.expects, &given[0]), narrowed(s.expects, &given[1])
         if read_inputs(&s, given[0]) and read_targets(&s, given[1]) and are_sound(&s, True, given[4]):
             return finite(net, memory.down(<object>given[0], &s.data, s.single, &rate), &rate)

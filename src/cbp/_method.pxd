@@ -27,7 +27,7 @@ cdef extern from *:
 
 
 cdef enum:
-    MAX_PARAMETERS = 5
+    MAX_PARAMETERS = 6
 
 
 cdef struct Method:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbp import _core, tables
-from cbp._arguments import whole
+from cbp._arguments import real, whole
 from cbp._own_loss import OwnLoss, find_loss
 from cbp.layers import MAX_UNITS, Dense, read_init
 from cbp.tables import Row
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DEFAULT_LOSS = "half_squared_error"
 DTYPES = ("float32", "float64")
 REDUCTIONS = ("mean", "sum")
-_FUNCTIONS = 2  # what the random numbers are for, beside those that net.h names: seeds for functions in `init`
+_FUNCTIONS = 2  # CBP_FUNCTIONS of net.h: what the random numbers are for that make seeds for functions in `init`
 
 
 class Spec:
@@ -40,6 +40,8 @@ class Spec:
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,
+        input_noise: float = 0.0,
+        input_dropout: float = 0.0,
     ) -> None:
         self.n_in, self.layers = _read_layers(layers, activation, activation if output is None else output)
         self.loss = canonical_loss(self.layers[-1]) if loss is None else find_loss(loss)
@@ -49,8 +51,12 @@ class Spec:
             raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
         self.reduction = reduction
         self.seed = int.from_bytes(os.urandom(8)) >> 1 if seed is None else whole(seed, "seed", 0, 2**64 - 1)
+        self.input_noise = real(input_noise, "input_noise", low=0.0)
+        self.input_dropout = real(input_dropout, "input_dropout", low=0.0, below=1.0)
         self._check_rows()
         self._check_loss()
+        if self.layers[-1].dropout:
+            raise ValueError(f"dropout is for hidden layers and the inputs; the output is {self.layers[-1]}")
 
     @property
     def n_out(self) -> int:
@@ -90,7 +96,14 @@ class Spec:
         layers = [layer.core() for layer in self.layers]
         loss_arg = next(iter(self.loss.args.values()), 0.0)
         loss = self.loss if isinstance(self.loss, OwnLoss) else self.loss.name
-        return _core.Plan(self.dtype.name, self.n_in, layers, loss, loss_arg, self.reduction, isa)
+        return _core.Plan(
+            self.dtype.name, self.n_in, layers, loss, loss_arg, self.reduction, isa, self.seed, **self._input_noises()
+        )
+
+    def _input_noises(self) -> dict[str, float]:
+        """Return what noise the inputs have, if any."""
+        noises = {"input_noise": self.input_noise, "input_dropout": self.input_dropout}
+        return {name: value for name, value in noises.items() if value}
 
     def initial(self, plan: _core.Plan) -> Array:
         """Return new initial parameters, as `init` of layers and network and `seed` say."""
@@ -118,6 +131,7 @@ class Spec:
             "dtype": self.dtype.name,
             "reduction": self.reduction,
             "seed": self.seed,
+            **self._input_noises(),
         }
 
     @classmethod
@@ -129,7 +143,8 @@ class Spec:
         return cls(**{**config, "layers": layers})
 
     def __str__(self) -> str:
-        widths = " > ".join([str(self.n_in), *map(str, self.layers)])
+        inputs = " ".join([str(self.n_in), *(f"{name}={value:g}" for name, value in self._input_noises().items())])
+        widths = " > ".join([inputs, *map(str, self.layers)])
         summed = ", sum" if self.reduction == "sum" else ""
         return f"Network({widths}, {self.loss}{summed}, {self.dtype.name})"
 

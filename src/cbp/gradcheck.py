@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cbp import _core
-from cbp._arguments import whole
+from cbp._arguments import draw, whole
 from cbp._spec import Spec
 
 if TYPE_CHECKING:
@@ -69,7 +69,13 @@ class GradCheck:
 
 
 def gradcheck(
-    net: State, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, per_layer: int = 1000
+    net: State,
+    X: ArrayLike,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    per_layer: int = 1000,
+    noise: int | None = None,
 ) -> GradCheck:
     """Compare the gradient that back-propagation gives with central differences of the objective.
 
@@ -84,6 +90,8 @@ def gradcheck(
         A few samples, as for `Network.loss`. Every parameter costs at least four evaluations of the objective.
     per_layer : int, default 1000
         How many parameters of a layer are checked at most, evenly spread at random.
+    noise : int, optional
+        Check the gradient of a noisy pass, by the number of its draw, as for `Network.loss`.
 
     Returns
     -------
@@ -103,12 +111,12 @@ def gradcheck(
     >>> report.ok, report.max_error < 1e-9
     (True, True)
     """
-    per_layer = whole(per_layer, "per_layer", 1)
+    per_layer, noise = whole(per_layer, "per_layer", 1), draw(noise)
     X, y, weight = net._reader.batch(X, y, sample_weight)
     memory = _core.Memory(net._plan, net.params.copy())
-    loss = memory.gradient(X, y, weight)
+    loss = memory.gradient(X, y, weight, None, noise)
     analytic = memory.grad.astype(np.float64)
-    objective = twin(net, X, y, weight)
+    objective = twin(net, X, y, weight, noise)
     theta = net.params.astype(np.float64)
     largest = FLOOR * max(float(abs(analytic).max()), abs(loss))
     lines = []
@@ -122,13 +130,15 @@ def gradcheck(
     return GradCheck(tuple(lines), net.dtype.name, len(X))
 
 
-def twin(net: State, X: Array, y: Array, weight: Array | None) -> Callable[[Array], float]:
+def twin(
+    net: State, X: Array, y: Array, weight: Array | None, noise: int | None = None
+) -> Callable[[Array], float]:
     """Return the objective as a function of the parameters, all in float64."""
     plan = Spec.from_config({**net.get_config(), "dtype": "float64"}).plan()
     X = X.astype(np.float64)
     y = y if y.ndim == 1 else y.astype(np.float64)
     weight = None if weight is None else weight.astype(np.float64)
-    return lambda theta: plan.evaluate(theta, X, y, weight)
+    return lambda theta: plan.evaluate(theta, X, y, weight, noise)
 
 
 def numeric(

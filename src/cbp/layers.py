@@ -150,7 +150,8 @@ class Dense:
     def __str__(self) -> str:
         names = [str(row) for row in self.rows]
         shown = names if len(names) <= 4 else [*names[:3], "..."]
-        return f"{self.units} {shown[0] if len(names) == 1 else '[' + ', '.join(shown) + ']'}"
+        noise = f" dropout={self.dropout:g}" if self.dropout else ""
+        return f"{self.units} {shown[0] if len(names) == 1 else '[' + ', '.join(shown) + ']'}{noise}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dense) and self._key() == other._key()

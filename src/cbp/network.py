@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cbp._arguments import draw
 from cbp._core import direct
 from cbp._data import check_out
 from cbp._sources import Inputs, is_mapped, is_sparse
@@ -47,7 +48,12 @@ class Network(Textbook, Trainer):
     reduction : "mean" or "sum", default "mean"
         The objective J: the weighted mean of the samples' costs, or their weighted sum.
     seed : int, optional
-        From 0 to 2**64 - 1. Decides the weights and every shuffle. Default: drawn anew, and kept in `seed`.
+        From 0 to 2**64 - 1. Decides the weights, every shuffle and all noise. Default: drawn anew, and kept in `seed`.
+    input_noise : float, default 0
+        Standard deviation of the normal numbers that training adds to the inputs, drawn anew for every sample and
+        update. On small noise it acts like a penalty on the slope of the outputs (Bishop, Neural Computation 7, 1995).
+    input_dropout : float, default 0
+        Share of the inputs that training leaves out, as `Dense` has it for the units of a layer; after the noise.
 
     Raises
     ------
@@ -84,8 +90,10 @@ class Network(Textbook, Trainer):
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,
+        input_noise: float = 0.0,
+        input_dropout: float = 0.0,
     ) -> None:
-        spec = Spec(layers, activation, output, loss, init, dtype, reduction, seed)
+        spec = Spec(layers, activation, output, loss, init, dtype, reduction, seed, input_noise, input_dropout)
         plan = spec.plan()
         self._setup(spec, plan, spec.initial(plan))
 
@@ -148,7 +156,13 @@ class Network(Textbook, Trainer):
         return out
 
     def loss(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, check_finite: bool = True
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        check_finite: bool = True,
+        noise: int | None = None,
     ) -> float:
         """Return the objective J of the samples; nothing is changed.
 
@@ -156,6 +170,9 @@ class Network(Textbook, Trainer):
         ----------
         X, y, sample_weight, check_finite
             As for `fit`; one sample may be given as (n_0,) and (n_L,), or a number.
+        noise : int, optional
+            The number of a draw, from 0 to 2**64 - 1: the pass has the network's dropout and input noise, the same for
+            the same seed and number. None: no noise.
 
         Returns
         -------
@@ -175,7 +192,7 @@ class Network(Textbook, Trainer):
         5.0
         """
         data = self._reader.batch(X, y, sample_weight, check_finite)
-        return self._plan.evaluate(self._params, *data)
+        return self._plan.evaluate(self._params, *data, noise=draw(noise))
 
     def trace(
         self,
@@ -193,7 +210,7 @@ class Network(Textbook, Trainer):
         X, y, sample_weight
             One sample or a small batch, as for `loss`.
         learning_rate : float, default 0.5
-            Step length of the update, as for `update`.
+            Step length of the update, as for `update`. It is one without noise.
         dialect : {"cbp", "A", "B", "C", "D", "E"}, default "cbp"
             Whose names, order of indices and habits: cbp's own, which can express every network, or those of one of
             the five derivations of the documentation, in corrected form.

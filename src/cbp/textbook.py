@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cbp._arguments import real
+from cbp._arguments import draw, real
 from cbp._core import direct
 from cbp._state import State
 from cbp.errors import DivergenceError
@@ -25,13 +25,19 @@ class Textbook(State):
 
     @direct
     def gradient(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, check_finite: bool = True
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        check_finite: bool = True,
+        noise: int | None = None,
     ) -> float:
         """Compute the gradient of the objective into `grad`, and return the objective.
 
         Parameters
         ----------
-        X, y, sample_weight, check_finite
+        X, y, sample_weight, check_finite, noise
             As for `loss`.
 
         Returns
@@ -56,10 +62,11 @@ class Textbook(State):
         >>> net.grad
         array([-3., -7.], dtype=float32)
         """
-        return self._finite(self._memory.gradient(*self._reader.batch(X, y, sample_weight, check_finite)))
+        data = self._reader.batch(X, y, sample_weight, check_finite)
+        return self._finite(self._memory.gradient(*data, noise=draw(noise)))
 
     @direct
-    def forward(self, X: ArrayLike, *, check_finite: bool = True) -> Array:
+    def forward(self, X: ArrayLike, *, check_finite: bool = True, noise: int | None = None) -> Array:
         """Propagate `X` up, keeping what `backward` needs.
 
         Parameters
@@ -68,6 +75,8 @@ class Textbook(State):
             At least one row.
         check_finite : bool, default True
             Refuse NaN and infinity.
+        noise : int, optional
+            As for `loss`. `backward` is that of the same noisy pass.
 
         Returns
         -------
@@ -94,7 +103,7 @@ class Textbook(State):
         X, single = self._reader.inputs(X, check_finite)
         if len(X) == 0:
             raise ValueError("X has no rows")
-        return self._memory.forward(X, single)
+        return self._memory.forward(X, single, draw(noise))
 
     @direct
     def backward(self, Y: ArrayLike, sample_weight: ArrayLike | None = None, *, check_finite: bool = True) -> float:
@@ -176,12 +185,13 @@ class Textbook(State):
         sample_weight: ArrayLike | None = None,
         *,
         check_finite: bool = True,
+        noise: int | None = None,
     ) -> float:
         """Do `forward`, `backward` and `update` in one call, bit for bit the same.
 
         Parameters
         ----------
-        X, Y, sample_weight, check_finite
+        X, Y, sample_weight, check_finite, noise
             As for `loss`.
         learning_rate : float
             As for `update`.
@@ -208,11 +218,14 @@ class Textbook(State):
         """
         data = self._reader.batch(X, Y, sample_weight, check_finite, ("X", "Y"))
         rate = real(learning_rate, "learning_rate")
-        return self._finite(self._memory.gradient(*data, rate), rate)
+        return self._finite(self._memory.gradient(*data, rate, draw(noise)), rate)
 
     @property
     def activations(self) -> list[Array]:
-        """A^0 = X to A^L of the last `forward`, `gradient` or `train_step`: views, overwritten by the next call."""
+        """A^0 = X to A^L of the last `forward`, `gradient` or `train_step`: views, overwritten by the next call.
+
+        Of a noisy pass they are those that it computed with: A^0 the inputs with their noise, 0 where a unit is left out.
+        """
         return self._memory.activations()
 
     @property
