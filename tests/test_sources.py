@@ -112,6 +112,32 @@ def test_batches_train_as_one_array(given, weight):
     assert history.loss == expected.loss
 
 
+NOISY = [cbp.Dense(8, "tanh", dropout=0.5), cbp.Dense(5, "relu", dropout=0.25)]
+
+
+def trained_with_noise(X, y, **how):
+    net = cbp.Network([N_IN, *NOISY, 3], output="softmax", seed=74, input_noise=2.0, input_dropout=0.1)
+    net.params[:] *= 0.01
+    net.fit(X, y, epochs=3, progress=False, **how)
+    return net.params.tobytes()
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("kept", [mapped, sparse])
+def test_noise_is_that_of_one_array(tmp_path, kept, shuffle):
+    X, y = rows("float32")
+    for batch_size in (1, 16, 50):
+        how = {"batch_size": batch_size, "shuffle": shuffle, "optimizer": cbp.optimizers.Adam(1e-3)}
+        assert trained_with_noise(kept(tmp_path, X), y, **how) == trained_with_noise(X, y, **how)
+
+
+def test_noise_is_that_of_one_array_in_batches_too():
+    X, y = rows("float32")
+    want = trained_with_noise(X, y, batch_size=20, shuffle=False)
+    assert trained_with_noise(lambda: cut(X, y, None, [20] * 10 + [3]), None) == want
+    assert trained_with_noise(list(cut(X, y, None, [20] * 10 + [3])), None) == want
+
+
 def test_batches_may_differ_in_size_and_are_steps_of_their_own():
     X, y = rows("float32")
     net, _ = trained(lambda: cut(X, y, None, [100, 1, 50, 52]), None, epochs=2)
@@ -194,7 +220,7 @@ LIMITED = """
     import resource, sys
     import numpy as np, cbp
     n, n_in = 20_000, 4096
-    X = np.memmap(sys.argv[1], np.uint8, "w+", shape=(n, n_in))
+    X = np.memmap(sys.argv[1], sys.argv[2], "w+", shape=(n, n_in))
     X[:, :8] = np.arange(n)[:, None] % 7
     y = (np.arange(n) % 7 > 3).astype("float32")
     net = cbp.Network([n_in, 4, 1], activation="tanh", output="sigmoid", seed=0)
@@ -202,7 +228,7 @@ LIMITED = """
     used = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmData"))) * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (used + 120 * 2**20,) * 2)
     try:
-        np.asarray(X, np.float32)
+        np.array(X, np.float32)
         print("no limit")
     except MemoryError:
         print("limited")
@@ -212,11 +238,12 @@ LIMITED = """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone limits and tells a process's data")
-def test_a_map_larger_than_the_memory_that_is_left(tmp_path):
-    """313 MiB of float32 from a file, with room for 120."""
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_a_map_larger_than_the_memory_that_is_left(tmp_path, dtype):
+    """313 MiB of float32, in a file or made from one, with room for 120."""
     code = textwrap.dedent(LIMITED)
     made = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "X.raw")], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, str(tmp_path / "X.raw"), dtype], capture_output=True, text=True, check=False
     )
     assert made.returncode == 0, made.stderr
     assert made.stdout.splitlines() == ["limited", "True (20000, 1)"]

@@ -130,9 +130,7 @@ def gradcheck(
     return GradCheck(tuple(lines), net.dtype.name, len(X))
 
 
-def twin(
-    net: State, X: Array, y: Array, weight: Array | None, noise: int | None = None
-) -> Callable[[Array], float]:
+def twin(net: State, X: Array, y: Array, weight: Array | None, noise: int | None = None) -> Callable[[Array], float]:
     """Return the objective as a function of the parameters, all in float64."""
     plan = Spec.from_config({**net.get_config(), "dtype": "float64"}).plan()
     X = X.astype(np.float64)
