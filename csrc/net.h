@@ -153,7 +153,8 @@ typedef struct {
 
 /* Counter and key of the four words of block `block` (below 2^48) of a stream, for cbp_philox */
 void cbp_stream_block(const cbp_stream *s, uint64_t block, uint32_t counter[4], uint32_t key[2]);
-/* Number i (below 2^48) of a stream: uniform in (0, 1), or standard normal; k: the scalar kernels of double */
+/* Number i (below 2^48) of a stream: uniform in (0, 1), or standard normal; k: the kernels of double of any instruction
+ * set */
 double cbp_uniform(const cbp_stream *s, uint64_t i);
 double cbp_normal(const cbp_stream *s, uint64_t i, const cbp_kern *k);
 

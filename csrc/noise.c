@@ -66,7 +66,7 @@ void cbp_drop(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l)
 static void disturb(const noise_job *job, int64_t r, const char *x, char *to) {
     const cbp_net *net = job->net;
     const cbp_stream stream = {job->noise->seed, job->noise->draw, CBP_INPUT_NOISE};
-    const cbp_kern *k64 = cbp_kern_for("scalar", CBP_FLOAT64);
+    const cbp_kern *k64 = cbp_kern_for(net->k->isa, CBP_FLOAT64);
     const int64_t number = (job->f->first + r) * net->n_in;
     double u[BLOCK];
     for (int64_t j = 0; j < net->n_in; j += BLOCK) {

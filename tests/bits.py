@@ -39,6 +39,9 @@ class Training(NamedTuple):
     batch: int
     epochs: int
     weighted: int
+    dropout: float
+    input_noise: float
+    input_dropout: float
 
 
 def literals(macro):
@@ -81,20 +84,28 @@ def data(number, dtype):
 
 def network(run, dtype):
     """Return the network of a run."""
+    dropouts = [run.dropout] * (len(run.activations) - 1) + [0]
     layers = [
-        cbp.Dense(units, [TURN[j % len(TURN)] for j in range(units)] if name == "mixed" else name)
-        for units, name in zip(run.widths[1:], run.activations, strict=True)
+        cbp.Dense(units, [TURN[j % len(TURN)] for j in range(units)] if name == "mixed" else name, dropout=dropout)
+        for units, name, dropout in zip(run.widths[1:], run.activations, dropouts, strict=True)
     ]
     return cbp.Network(
-        [run.widths[0], *layers], loss=run.loss, init=run.init, reduction=run.reduction, dtype=dtype, seed=SEED
+        [run.widths[0], *layers],
+        loss=run.loss,
+        init=run.init,
+        reduction=run.reduction,
+        dtype=dtype,
+        seed=SEED,
+        input_noise=run.input_noise,
+        input_dropout=run.input_dropout,
     )
 
 
 def optimizer(run):
     """Return the optimiser of a run."""
-    if run.optimizer == "adam":
-        return cbp.optimizers.Adam(run.rate)
-    return cbp.optimizers.SGD(run.rate, 0.0 if run.optimizer == "sgd" else 0.9, run.optimizer == "nesterov")
+    if run.optimizer in ("momentum", "nesterov"):
+        return cbp.optimizers.SGD(run.rate, 0.9, run.optimizer == "nesterov")
+    return type(cbp.optimizers.get(run.optimizer))(run.rate)
 
 
 def train(number, dtype) -> Iterator[np.ndarray]:

@@ -224,7 +224,7 @@ class Textbook(State):
     def activations(self) -> list[Array]:
         """A^0 = X to A^L of the last `forward`, `gradient` or `train_step`: views, overwritten by the next call.
 
-        Of a noisy pass they are those that it computed with: A^0 the inputs with their noise, 0 where a unit is left out.
+        Those of a noisy pass are what it computed with: A^0 the inputs with their noise, 0 where a unit is left out.
         """
         return self._memory.activations()
 

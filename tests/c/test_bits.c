@@ -5,7 +5,7 @@
  */
 #include "naive.h"
 
-enum { SEED = 2026, DEPTH = 5 };
+enum { SEED = 2026, DEPTH = 5, MOST_SLOTS = 4 };
 
 typedef struct {
     int64_t rows;
@@ -14,6 +14,7 @@ typedef struct {
     double rate;
     int64_t batch;
     int epochs, weighted;
+    double dropout, input_noise, input_dropout;
 } training;
 
 #define LIST(...) __VA_ARGS__
@@ -112,14 +113,19 @@ static cbp_dense layer_of(int units, const char *activation) {
 
 static cbp_net *net_of(const training *t, cbp_dtype dtype, const char *isa) {
     cbp_dense layer[DEPTH];
-    for (int l = 0; l < n_layers(t); l++) layer[l] = layer_of(t->width[l + 1], t->activation[l]);
+    for (int l = 0; l < n_layers(t); l++) {
+        layer[l] = layer_of(t->width[l + 1], t->activation[l]);
+        layer[l].dropout = l + 1 < n_layers(t) ? t->dropout : 0;
+    }
     const cbp_spec spec = {.dtype = dtype,
                            .n_in = t->width[0],
                            .n_layers = n_layers(t),
                            .layers = layer,
                            .loss = (cbp_loss)row_of(CBP_LOSSES, t->loss),
                            .reduction = strcmp(t->reduction, "sum") == 0 ? CBP_SUM : CBP_MEAN,
-                           .isa = isa};
+                           .isa = isa,
+                           .input_noise = t->input_noise,
+                           .input_dropout = t->input_dropout};
     cbp_net *net;
     CHECK(cbp_net_new(&net, &spec) == CBP_OK);
     return net;
@@ -127,6 +133,7 @@ static cbp_net *net_of(const training *t, cbp_dtype dtype, const char *isa) {
 
 static cbp_opt optimizer_of(const training *t) {
     cbp_opt opt = {.kind = (cbp_optimizer)row_of(CBP_OPTIMIZERS, t->optimizer)};
+    CHECK(cbp_table(CBP_OPTIMIZERS, NULL)[opt.kind].n_slots <= MOST_SLOTS);
     for (int i = 0; i < CBP_MAX_ARGS; i++) opt.arg[i] = cbp_table(CBP_OPTIMIZERS, NULL)[opt.kind].arg[i].value;
     return opt;
 }
@@ -135,7 +142,8 @@ static cbp_mem memory_of(const cbp_net *net, const training *t, cbp_pool *pool) 
     const cbp_dtype dtype = cbp_net_dtype(net);
     const int64_t n = cbp_n_params(net);
     const size_t gradient = cbp_work_bytes(net, t->rows, CBP_TRAIN), epoch = cbp_work_bytes(net, t->rows, CBP_EPOCH);
-    cbp_mem mem = {.theta = reals(dtype, n), .grad = reals(dtype, n), .slots = zeros(dtype, 2 * n), .pool = pool};
+    cbp_mem mem = {
+        .theta = reals(dtype, n), .grad = reals(dtype, n), .slots = zeros(dtype, MOST_SLOTS * n), .pool = pool};
     mem.work = block(gradient > epoch ? gradient : epoch);
     cbp_initializer rule[DEPTH];
     for (int l = 0; l < DEPTH; l++) rule[l] = (cbp_initializer)row_of(CBP_INITIALIZERS, t->init);
@@ -146,14 +154,16 @@ static cbp_mem memory_of(const cbp_net *net, const training *t, cbp_pool *pool) 
 /* ---- a run ---- */
 
 /* Hash of each epoch's loss; *first and *last are those of the first and the last */
-static uint64_t train(uint64_t hash, const training *t, const cbp_net *net, const cbp_mem *mem, const cbp_data *data,
+static uint64_t train(uint64_t hash, const training *t, const cbp_net *net, cbp_mem mem, const cbp_data *data,
                       double *first, double *last) {
     cbp_opt opt = optimizer_of(t);
     int64_t *order = block((size_t)t->rows * sizeof *order);
     for (int epoch = 0; epoch < t->epochs; epoch++) {
         cbp_report report;
+        const cbp_noise noise = {SEED, (uint64_t)epoch << 32};
+        mem.noise = &noise;
         CHECK(cbp_permutation(SEED, (uint64_t)epoch, t->rows, order) == CBP_OK);
-        CHECK(cbp_epoch(net, mem, &opt, data, order, t->batch, &t->rate, 1, &report) == CBP_OK);
+        CHECK(cbp_epoch(net, &mem, &opt, data, order, t->batch, &t->rate, 1, &report) == CBP_OK);
         hash = hash_of(hash, CBP_FLOAT64, 1, &report.loss);
         *(epoch == 0 ? first : last) = report.loss;
     }
@@ -167,7 +177,7 @@ static uint64_t run_one(uint64_t hash, const training *t, cbp_dtype dtype, const
     const cbp_mem mem = memory_of(net, t, pool);
     const int n_out = t->width[n_layers(t)];
     double first = 0, last = 0, loss;
-    hash = train(hash, t, net, &mem, &data, &first, &last);
+    hash = train(hash, t, net, mem, &data, &first, &last);
     CHECKF(last < first, "run %d learns nothing: loss %g, then %g", (int)(t - trainings), first, last);
     hash = hash_of(hash, dtype, cbp_n_params(net), mem.theta);
     CHECK(cbp_gradient(net, &mem, &data, &loss) == CBP_OK);
