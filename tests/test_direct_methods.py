@@ -64,7 +64,7 @@ def test_arguments_that_do_not_fit_the_parameters(act, sentence):
 def test_arguments_by_name_take_the_short_way():
     first, second = network(), network()
     with the_short_way_only(first):
-        first.train_step(learning_rate=0.5, Y=Y, X=X, sample_weight=None, check_finite=True)
+        first.train_step(learning_rate=0.5, Y=Y, X=X, sample_weight=None, check_finite=True, noise=None)
         first.predict(check_finite=True, X=X)
     second.train_step(X, Y, **{"".join(["learning", "_rate"]): 0.5})
     assert first == second

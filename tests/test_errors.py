@@ -131,6 +131,37 @@ NETWORK = {
     ),
 }
 
+SHARE, DRAW = "must be at least 0 and less than 1", "noise must be from 0 to 18446744073709551615"
+NOISE = {
+    "dropout of all": (lambda: cbp.Dense(2, dropout=1), ValueError, f"dropout {SHARE}, not 1"),
+    "dropout as text": (lambda: cbp.Dense(2, dropout="0.5"), TypeError, "dropout must be a number, not '0.5'"),
+    "dropout of outputs": (
+        lambda: cbp.Network([2, cbp.Dense(3, "tanh", dropout=0.5)]),
+        ValueError,
+        "dropout is for hidden layers and the inputs; the output is 3 tanh dropout=0.5",
+    ),
+    "dropout of all inputs": (lambda: net(input_dropout=1), ValueError, f"input_dropout {SHARE}, not 1"),
+    "negative noise": (lambda: net(input_noise=-1), ValueError, "input_noise must be at least 0, not -1"),
+    "infinite noise": (lambda: net(input_noise=inf), ValueError, "input_noise must be finite, not inf"),
+    "draw": (lambda: net().gradient(zeros(3), zeros(2), noise=-1), ValueError, f"{DRAW}, not -1"),
+    "draw of a forward": (lambda: net().forward(zeros(3), noise=2**64), ValueError, f"{DRAW}, not {2**64}"),
+    "draw of a step": (
+        lambda: net().train_step(zeros(3), zeros(2), 0.5, noise=0.5),
+        TypeError,
+        "noise must be a whole number, not 0.5",
+    ),
+    "draw of a loss": (
+        lambda: net().loss(zeros(3), zeros(2), noise="1"),
+        TypeError,
+        "noise must be a whole number, not '1'",
+    ),
+    "draw of a check": (
+        lambda: cbp.gradcheck(net(), zeros(3), zeros(2), noise=True),
+        TypeError,
+        "noise must be a whole number, not True",
+    ),
+}
+
 TABLES = {
     "row": (lambda: assign(cbp.activations.relu, "slope", "1"), AttributeError, "relu is a row of a read-only table"),
     "attribute": (
@@ -337,6 +368,7 @@ METADATA = {
 GROUPS = {
     "network": NETWORK,
     "tables": TABLES,
+    "noise": NOISE,
     "training": TRAINING,
     "optimizers": OPTIMISERS,
     "threads": THREADS,

@@ -287,7 +287,7 @@ cdef class Memory:
         return 0
 
     cdef int _begin(self, X, Py_ssize_t rows, bint single, noise=None) except -1:
-        """Inputs of a new batch, X (rows, n_0), or (n_0,) if single, and a workspace for them; the draw of its noise."""
+        """Inputs of a new batch, X (rows, n_0), or (n_0,) if single, and a workspace for them; its draw."""
         self._mem.noise = NULL
         if rows != self._rows:
             self._reserve(rows, CBP_TRAIN)
