@@ -339,6 +339,12 @@ def test_validation_and_metrics_are_not_noisy():
     assert history.mean_squared_error[-1] == pytest.approx(((net.predict(X) - y) ** 2).mean())
 
 
+def test_a_trace_is_one_without_noise():
+    net, plain, (X, y) = network(**INPUTS["both"]), network(shares=(0, 0, 0)), data(2)
+    assert net.trace(X, y).records() == plain.trace(X, y).records()
+    assert "dropout=0.5" in str(net.trace(X, y))
+
+
 def test_training_is_another_with_noise():
     (X, y), found = data(30), set()
     for shares, how in [((0, 0, 0), {}), (SHARES, {}), ((0, 0, 0), INPUTS["noise"]), ((0, 0, 0), INPUTS["dropout"])]:

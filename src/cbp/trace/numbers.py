@@ -6,6 +6,7 @@ outputs of the layers up to it with the identity in its place; its slopes are it
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -161,6 +162,8 @@ class Numbers:
 
     def _up_to(self, l: int, last: Dense) -> tuple[_core.Plan, Array]:
         """Return layers 1 to l, the last one as given, with half squared error; and their parameters."""
+        last = copy(last)
+        last.dropout = 0.0  # an output has none
         config = {
             **self._spec.config(),
             "layers": [self.widths[0], *self._spec.layers[: l - 1], last],
