@@ -283,7 +283,7 @@ static cbp_status run_pass(const cbp_net *net, const cbp_mem *mem, const cbp_dat
     const cbp_fpmode mode = cbp_fp_enter();
     const cbp_frame f = cbp_frame_at(net, data->n, CBP_TRAIN, mem->work);
     cbp_data rows = *data;
-    if (!whole) rows.x = cbp_inputs(mem, &f, data->x);
+    if (!whole) rows.x = cbp_inputs_made(mem, &f, data->x);
     const cbp_sums sums = whole ? cbp_batch(net, mem, &f, data, NULL, 0) : backward(net, mem, &f, &rows, 0, NULL, 0);
     *loss = cbp_objective(net, sums);
     cbp_fp_leave(mode);

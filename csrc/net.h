@@ -130,7 +130,7 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
 /* Makes the inputs of a noisy pass from x, and returns them, or x where nothing is to be done; returns those that have
  * been made */
 const void *cbp_noisy_inputs(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x);
-const void *cbp_inputs(const cbp_mem *mem, const cbp_frame *f, const void *x);
+const void *cbp_inputs_made(const cbp_mem *mem, const cbp_frame *f, const void *x);
 void cbp_drop(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l); /* dropout of A^l and D^l */
 
 /* online.c: trains on the first n rows of an epoch one by one, as batches of one row would, and returns how many it

@@ -96,7 +96,7 @@ static void inputs_part(void *ctx, int part, int thread) {
     }
 }
 
-const void *cbp_inputs(const cbp_mem *mem, const cbp_frame *f, const void *x) {
+const void *cbp_inputs_made(const cbp_mem *mem, const cbp_frame *f, const void *x) {
     return mem->noise && f->noisy ? f->noisy : x;
 }
 
