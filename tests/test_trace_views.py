@@ -140,7 +140,7 @@ def test_picture_shows_activations_and_weights():
 def test_picture_shows_small_changes():
     net = cbp.Network([1, 1], output="identity", dtype="float64")
     net.params[:] = [0, 0.25]
-    assert "0.25 → 0.2495" in draw(net.trace([1], 0, learning_rate=0.002))[0]
+    assert "0.25 → 0.2496" in draw(net.trace([1], 0, learning_rate=0.0016))[0]
 
 
 def test_picture_of_one_of_several_samples():
