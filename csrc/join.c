@@ -26,14 +26,6 @@ static void run_rows(cbp_pool *pool, join_job *job, cbp_task *part) {
 
 /* ---- up ---- */
 
-static const void *outputs(const cbp_net *net, const cbp_frame *f, const void *x, int l) {
-    return l > 0 ? cbp_frame_a(net, f, l) : x;
-}
-
-const void *cbp_inputs(const cbp_net *net, const cbp_frame *f, const void *x, int l) {
-    return net->stage[l].n_sources > 1 ? cbp_frame_joined(net, f, l) : outputs(net, f, x, l - 1);
-}
-
 static void join_part(void *ctx, int part, int thread) {
     const join_job *job = ctx;
     const cbp_net *net = job->net;
@@ -45,7 +37,7 @@ static void join_part(void *ctx, int part, int thread) {
     char *to = (char *)cbp_frame_joined(net, job->f, job->l) + (size_t)(row * s->n_in) * net->real;
     for (int i = 0; i < s->n_sources; i++) {
         const int k = s->sources[i], n = net->stage[k].n_out;
-        const void *from = cbp_at(outputs(net, job->f, job->x, k), row * n, net->real);
+        const void *all = k > 0 ? cbp_frame_a(net, job->f, k) : job->x, *from = cbp_at(all, row * n, net->real);
         cbp_copy_rows(net->real, rows, n, from, n, to, s->n_in);
         to += (size_t)n * net->real;
     }

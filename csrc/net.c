@@ -40,21 +40,37 @@ typedef struct {
     cbp_pool *pool; /* for each block */
 } predict_job;
 
+static void *output_of(const predict_job *job, int64_t first) {
+    return (char *)job->out + (size_t)(first * job->net->n_out) * job->net->real;
+}
+
+/* The same as below for a plan with skips, which needs the outputs of all layers */
+static void predict_joined(const predict_job *job, int64_t first, int64_t m, const cbp_desk *at) {
+    const cbp_net *net = job->net;
+    const cbp_frame f = {.m = m, .a = at->buffer[0], .joined = at->buffer[1]};
+    const void *const x = cbp_at(job->x, first * net->n_in, net->real);
+    for (int l = 1; l <= net->n_layers; l++) {
+        const cbp_stage *s = &net->stage[l];
+        void *const z = l < net->n_layers ? cbp_frame_a(net, &f, l) : output_of(job, first);
+        if (s->n_sources > 1) cbp_join(net, &f, x, l, 0, m, job->pool);
+        cbp_up(net, s, m, cbp_inputs(net, &f, x, l), cbp_at(job->mem->theta, s->theta, net->real), z, NULL, at->rooms,
+               0, job->pool);
+    }
+}
+
 /* At most CBP_BLOCK_ROWS rows from row `first`, at one of the workspace's desks; the last layer writes to out */
 static void predict_block(const predict_job *job, int64_t first, int desk) {
     const cbp_net *net = job->net;
     const int64_t m = cbp_block_rows(job->n - first);
     const cbp_desk at = cbp_desk_at(net, job->n, desk, job->mem->work);
-    const void *const x = cbp_at(job->x, first * net->n_in, net->real), *a = x;
+    const void *a = cbp_at(job->x, first * net->n_in, net->real);
+    if (net->joined) {
+        predict_joined(job, first, m, &at);
+        return;
+    }
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
-        void *const z = l == net->n_layers ? (char *)job->out + (size_t)(first * net->n_out) * net->real
-                        : net->joined      ? cbp_frame_a(net, &at.f, l)
-                                           : at.buffer[l % 2];
-        if (s->n_sources > 1) {
-            cbp_join(net, &at.f, x, l, 0, m, job->pool);
-            a = cbp_inputs(net, &at.f, x, l);
-        }
+        void *const z = l < net->n_layers ? at.buffer[l % 2] : output_of(job, first);
         cbp_up(net, s, m, a, cbp_at(job->mem->theta, s->theta, net->real), z, NULL, at.rooms, 0, job->pool);
         a = z;
     }

@@ -59,11 +59,9 @@ enum {
 static inline int64_t cbp_block_rows(int64_t n) { return n < CBP_BLOCK_ROWS ? n : CBP_BLOCK_ROWS; }
 
 /* Where one thread works in a PREDICT workspace: two buffers take turns as input and output of a layer, or, in plans
- * with skips, a frame that has activations and joined inputs alone; its room, or all threads' where there is one desk
- * only */
+ * with skips, hold what is `a` and `joined` in a frame; its room, or all threads' where there is one desk only */
 typedef struct {
     char *buffer[2];
-    cbp_frame f;
     void *rooms;
 } cbp_desk;
 
@@ -144,7 +142,9 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
 /* ---- join.c: layers with several sources, and their sources ---- */
 
 /* What layer l is fed with, for all rows: the outputs of its source, or of all of them side by side in the frame */
-const void *cbp_inputs(const cbp_net *net, const cbp_frame *f, const void *x, int l);
+static inline const void *cbp_inputs(const cbp_net *net, const cbp_frame *f, const void *x, int l) {
+    return net->stage[l].n_sources > 1 ? cbp_frame_joined(net, f, l) : l > 1 ? cbp_frame_a(net, f, l - 1) : x;
+}
 
 /* Puts rows first .. first + m of them side by side where there are several */
 void cbp_join(const cbp_net *net, const cbp_frame *f, const void *x, int l, int64_t first, int64_t m, cbp_pool *pool);

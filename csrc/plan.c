@@ -310,12 +310,8 @@ cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work) {
     const int64_t m = cbp_block_rows(n);
     const size_t bytes = desk_bytes(net, n);
     char *const rooms = (char *)work + bytes * (size_t)cbp_desks(n), *const mine = (char *)work + bytes * (size_t)desk;
-    cbp_desk at = {.rooms = cbp_needs_room(net, m) ? cbp_room(rooms, desk) : NULL};
-    if (net->joined)
-        at.f = (cbp_frame){.m = m, .a = mine, .joined = mine + layers_bytes(net, m)};
-    else
-        at.buffer[0] = mine, at.buffer[1] = mine + predict_buffer(net, n);
-    return at;
+    const size_t second = net->joined ? layers_bytes(net, m) : predict_buffer(net, n);
+    return (cbp_desk){{mine, mine + second}, cbp_needs_room(net, m) ? cbp_room(rooms, desk) : NULL};
 }
 
 size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {

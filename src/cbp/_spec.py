@@ -66,7 +66,7 @@ class Spec:
 
     def sources(self, l: int) -> tuple[int, ...]:
         """Return the numbers of the layers that feed layer l, 0 the inputs, in order."""
-        return *self.layers[l - 1].skip, l - 1  # type: ignore[arg-type]  # numbers: see Dense.placed
+        return *self.layers[l - 1].skip, l - 1
 
     @property
     def outputs(self) -> Row | None:

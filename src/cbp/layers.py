@@ -116,7 +116,7 @@ class Dense:
         return Dense(self.units, default, self.init, **self._extras())
 
     def placed(self, number: int, of: int) -> Dense:
-        """Return this layer as number `number` of so many, its skip connections as numbers; ValueError if one is wrong."""
+        """Return this layer as number `number` of so many, `skip` as numbers; ValueError where one of them is wrong."""
         skip = tuple(range(number - 1)) if isinstance(self.skip, str) else self.skip
         for source in skip:
             if source > number - 2:
