@@ -114,7 +114,7 @@ def test_formulas_of_skips_and_steepness_give_the_values(output, loss, m):
         name = net.layers[l - 1].activation.name
         a = activate(name, steepness * n.Z[l])
         np.testing.assert_allclose(n.A[l], a, rtol=1e-13)
-        np.testing.assert_allclose(n.slopes(l), steepness * slope(name, steepness * n.Z[l], a), rtol=1e-13)
+        np.testing.assert_allclose(n.slopes(l), steepness * slope(name, steepness * n.Z[l], a), atol=1e-14)
 
 
 def test_formulas_of_skips_name_the_layer_of_an_input():

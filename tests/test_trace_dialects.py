@@ -13,7 +13,7 @@ import test_derivation_d as derivation_d
 import test_derivation_e as derivation_e
 
 import cbp
-from cbp.trace.dialects import NAMES, NOTES
+from cbp.trace.dialects import DIALECTS, NAMES, NOTES
 
 RATE = 0.5
 PARTS = {"delta": ("output", "hidden"), "gradient": ("bias", "weight"), "update": ("bias", "weight")}
