@@ -6,7 +6,8 @@
  * touched; a pool's threads are started by the first call that has work for them.
  *
  * Symbols: layers 0..L, layer 0 is the input; n_l units in layer l; m rows in a batch; theta[l], l = 1..L, is
- * (n_{l-1} + 1, n_l) row major and its row 0 is the bias. `real` below is float or double, as the plan's dtype says.
+ * (n_{l-1} + 1, n_l) row major and its row 0 is the bias, n_{l-1} being all that feeds layer l, in the order of the
+ * layers, where it has skips. `real` below is float or double, as the plan's dtype says.
  * Every matrix is row major and contiguous, one sample a row, and every pointer aligned for its element.
  */
 #ifndef CBP_H

@@ -68,8 +68,13 @@ static void *element(const cbp_net *net, const void *base, int64_t index) {
 
 /* ---- nn: a layer up ---- */
 
+/* x := s x, s being the steepness */
+static void steepen(const cbp_net *net, const cbp_stage *s, rectangle at, void *x) {
+    if (s->steepness != 1) net->k->scale(at.rows, at.cols, s->steepness, x, s->n_out);
+}
+
 /* z -> g(z) in the rectangle that starts at z; d := g'(z), or log a for a row-wise activation, unless NULL */
-static void activate(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+static void apply_runs(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
     for (int i = 0; i < s->n_runs; i++) {
         const cbp_run *run = &s->runs[i];
         const int64_t first = run->first > at.col ? run->first : at.col;
@@ -78,6 +83,13 @@ static void activate(const cbp_net *net, const cbp_stage *s, rectangle at, void 
         net->k->act[run->act](at.rows, end - first, s->n_out, run->arg, element(net, z, first - at.col),
                               d ? element(net, d, first - at.col) : NULL);
     }
+}
+
+/* z -> g(s z); d := s g'(s z), or log a */
+static void activate(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+    steepen(net, s, at, z);
+    apply_runs(net, s, at, z, d);
+    if (d && !s->row_wise) steepen(net, s, at, d);
 }
 
 typedef struct {
@@ -114,10 +126,11 @@ static void up_part(void *ctx, int part, int thread) {
     if (!by_block && !later) activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
 }
 
-/* What the loss starts from: d keeps h, which is z, or log a for a row-wise activation */
+/* What the loss starts from: d keeps h, which is s z, or log a for a row-wise activation */
 static void activate_head(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+    steepen(net, s, at, z);
     if (!s->row_wise) memcpy(d, z, (size_t)(at.rows * at.cols) * net->real);
-    activate(net, s, at, z, s->row_wise ? d : NULL);
+    apply_runs(net, s, at, z, s->row_wise ? d : NULL);
 }
 
 /* A share of whole rows, after the product */
@@ -134,7 +147,7 @@ static void rows_part(void *ctx, int part, int thread) {
 /* One row: product and activation at once where the layer has one activation, unit by unit */
 static void single_up(const up_job *job) {
     const cbp_stage *s = job->s;
-    const cbp_run *run = s->n_runs == 1 && !s->row_wise ? s->runs : NULL;
+    const cbp_run *run = s->n_runs == 1 && !s->row_wise && s->steepness == 1 ? s->runs : NULL;
     job->net->k->row_up(s->n_in, s->n_out, job->a, job->theta, run, job->head, job->z, job->d);
     if (!run) (job->head ? activate_head : activate)(job->net, s, (rectangle){0, 1, 0, s->n_out}, job->z, job->d);
 }
@@ -178,12 +191,12 @@ static void down_part(void *ctx, int part, int thread) {
     const rectangle at = part_of(net, job.m, n_in, part, job.cut.parts);
     const cbp_strided delta = {element(net, job.delta, at.row * n_out), n_out, 1};
     const cbp_strided turned = {element(net, job.theta, n_out + at.col * n_out), 1, n_out};
-    const int passing = n_out <= CBP_K_BLOCK;
+    const int passing = job.d && n_out <= CBP_K_BLOCK;
     void *const e = element(net, passing ? job.d : job.e, at.row * n_in + at.col);
     job.row = at.row;
     job.col = at.col;
     net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.rooms, thread),
-                    down_touch, &job);
+                    job.d ? down_touch : NULL, &job);
 }
 
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,

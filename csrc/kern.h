@@ -102,8 +102,9 @@ typedef struct {
     void (*opt[CBP_N_OPT])(int64_t rows, int64_t cols, int64_t ld, const double *arg, double lr, int64_t t, double loss,
                            void *w, double factor, const void *g, int64_t ldg, void *slots, int64_t n);
 
-    /* d (rows, cols) := e * d; x := factor * x; rows ld or lde reals apart */
+    /* d (rows, cols) := e * d; x := x + e; x := factor * x; rows ld or lde reals apart */
     void (*multiply)(int64_t rows, int64_t cols, const void *e, int64_t lde, void *d, int64_t ld);
+    void (*add)(int64_t rows, int64_t cols, const void *e, int64_t lde, void *x, int64_t ld);
     void (*scale)(int64_t rows, int64_t cols, double factor, void *x, int64_t ld);
     void (*scale_rows)(int64_t m, int64_t n, const void *s, const void *x, void *out); /* out (m, n) := s[r] * x[r] */
     void (*one_hot)(int64_t m, int64_t n, const int64_t *label, void *y); /* y (m, n) := 1 at label[r], else 0 */
@@ -113,8 +114,8 @@ typedef struct {
     int64_t (*first_nonfinite)(int64_t n, const void *x); /* its index, or -1 */
     /* A batch of one row, layer by layer; theta (k + 1, n), row 0 the bias, and W below it.
      * up: z (n) := bias + a W, a (k); with a run (not row-wise) then z := g(z), and d (n), if not NULL, := g'(z), or
-     * the net input with keep_z. down: d (k) := (delta W^T) * d, e (k) is scratch. gradient: g (k + 1, n) := [1 a]^T
-     * delta. */
+     * the net input with keep_z. down: d (k) := (delta W^T) * d, e (k) is scratch; d NULL: e := delta W^T. gradient: g
+     * (k + 1, n) := [1 a]^T delta. */
     void (*row_up)(int64_t k, int64_t n, const void *a, const void *theta, const cbp_run *run, int keep_z, void *z,
                    void *d);
     void (*row_down)(int64_t k, int64_t n, const void *delta, const void *theta, void *e, void *d);

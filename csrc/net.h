@@ -5,14 +5,19 @@
 #include "kern.h"
 #include "pool.h"
 
+#include <string.h>
+
 typedef struct {
-    int n_in, n_out;
+    int n_in, n_out;      /* n_in: of all sources together */
     int64_t theta;        /* offset of theta[l] in the parameter vector */
     int64_t units_before; /* n_1 + .. + n_{l-1} */
     int n_runs;
     const cbp_run *runs;
     int row_wise;                                /* its one activation is a function of the whole row */
     double steepness, dropout, l1, l2, max_norm; /* as in cbp_dense; a steepness of 0 is 1 here */
+    int n_sources, feeds;                        /* layers that feed this one; the last one that it feeds */
+    const int *sources;                          /* their numbers, rising: l - 1 is the last */
+    int64_t joined_before;                       /* inputs of the layers below that have several sources */
 } cbp_stage;
 
 struct cbp_net {
@@ -27,6 +32,7 @@ struct cbp_net {
     void *own_ctx;
     int single_rows;     /* batches of one row go ways of their own; a test sets 0 to compare */
     size_t online_bytes; /* of the copy that online.c trains on, or 0: too large */
+    int64_t joined;      /* inputs of all layers that have several sources */
     cbp_reduction reduction;
     const cbp_kern *k;
     const cbp_stage *stage; /* stage[l], l = 1..L */
@@ -35,13 +41,14 @@ struct cbp_net {
 /* Where things lie in a workspace for m rows (plan.c) */
 typedef struct {
     int64_t m;
-    char *a, *d;     /* A^l and D^l, found with cbp_frame_a and _d */
-    void *y;         /* (m, n_L) targets gathered or made from labels */
-    void *scratch;   /* (m, widest) */
-    void *rooms;     /* CBP_MAX_PARTS times CBP_ROOM bytes, or NULL where no layer is wide enough to need it */
-    double *c;       /* [m] cost per row */
-    void *x, *s;     /* EPOCH: gathered rows and weights */
-    int64_t *labels; /* EPOCH: gathered labels */
+    char *a, *d;      /* A^l and D^l, found with cbp_frame_a and _d */
+    void *y;          /* (m, n_L) targets gathered or made from labels */
+    void *scratch;    /* (m, widest) */
+    char *e, *joined; /* plans with skips: errors so far, laid out like A; inputs of layers with several sources */
+    void *rooms;      /* CBP_MAX_PARTS times CBP_ROOM bytes, or NULL where no layer is wide enough to need it */
+    double *c;        /* [m] cost per row */
+    void *x, *s;      /* EPOCH: gathered rows and weights */
+    int64_t *labels;  /* EPOCH: gathered labels */
     size_t bytes;
 } cbp_frame;
 
@@ -51,8 +58,8 @@ enum {
 };
 static inline int64_t cbp_block_rows(int64_t n) { return n < CBP_BLOCK_ROWS ? n : CBP_BLOCK_ROWS; }
 
-/* Where one thread works in a PREDICT workspace: two buffers take turns as input and output of a layer; its room, or
- * all threads' where there is one desk only */
+/* Where one thread works in a PREDICT workspace: two buffers take turns as input and output of a layer, or, in plans
+ * with skips, hold what is `a` and `joined` in a frame; its room, or all threads' where there is one desk only */
 typedef struct {
     char *buffer[2];
     void *rooms;
@@ -69,6 +76,8 @@ static inline void *cbp_room(void *rooms, int thread) {
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work);
 void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l);
+void *cbp_frame_e(const cbp_net *net, const cbp_frame *f, int l);
+void *cbp_frame_joined(const cbp_net *net, const cbp_frame *f, int l);
 
 /* Sums over samples: s_r C_r, and s_r */
 typedef struct {
@@ -86,6 +95,13 @@ static inline const void *cbp_at(const void *base, int64_t elements, size_t real
     return (const char *)base + elements * (int64_t)real;
 }
 
+/* rows x cols from `from` to `to`, whose rows lie so many reals apart */
+static inline void cbp_copy_rows(size_t real, int64_t rows, int64_t cols, const void *from, int64_t from_row, void *to,
+                                 int64_t to_row) {
+    for (int64_t i = 0; i < rows; i++)
+        memcpy((char *)to + (size_t)(i * to_row) * real, cbp_at(from, i * from_row, real), (size_t)cols * real);
+}
+
 /* ---- gemm.c ---- */
 
 /* Threads that so much work is worth, with a part for each; the same, with a matrix (m, n) cut into parts of its own;
@@ -99,7 +115,8 @@ void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, in
 void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
             void *rooms, int head, cbp_pool *pool);
 
-/* An error down: d (m, n_{l-1}), which holds g'(z), becomes (delta W^T) * g'(z). e: room for (m, n_{l-1}) */
+/* An error down: d (m, n_{l-1}), which holds g'(z), becomes (delta W^T) * g'(z). e: room for (m, n_{l-1}), which
+ * becomes delta W^T itself where d is NULL */
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
               void *rooms, cbp_pool *pool);
 
@@ -121,6 +138,22 @@ typedef struct {
     void *room;
 } cbp_tn_job;
 void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
+
+/* ---- join.c: layers with several sources, and their sources ---- */
+
+/* What layer l is fed with, for all rows: the outputs of its source, or of all of them side by side in the frame */
+static inline const void *cbp_inputs(const cbp_net *net, const cbp_frame *f, const void *x, int l) {
+    return net->stage[l].n_sources > 1 ? cbp_frame_joined(net, f, l) : l > 1 ? cbp_frame_a(net, f, l - 1) : x;
+}
+
+/* Puts rows first .. first + m of them side by side where there are several */
+void cbp_join(const cbp_net *net, const cbp_frame *f, const void *x, int l, int64_t first, int64_t m, cbp_pool *pool);
+
+/* An error down to all sources of layer l but the inputs, for rows first .. first + m: it is added to what the layers
+ * above l have sent there, e^k = (.. (the last layer's part) + .. ) + layer l's part; and in a layer k whose errors are
+ * all there, which is when l = k + 1, D^k, which holds g'(z), becomes e^k * g'(z) */
+void cbp_split(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l, int64_t first, int64_t m, void *room,
+               cbp_pool *pool);
 
 /* online.c: trains on the first n rows of an epoch one by one, as batches of one row would, and returns how many it
  * made: those before the first whose cost is not finite, or none where it does not apply. The last row of all is for

@@ -46,6 +46,59 @@ NETWORK = {
         MemoryError,
         "the network is too large for this machine's address space",
     ),
+    "skip in words": (
+        lambda: cbp.Dense(2, skip="every"),
+        ValueError,
+        "skip must be numbers of layers, or 'all', not 'every'",
+    ),
+    "skip of no sense": (
+        lambda: cbp.Dense(2, skip=0),
+        TypeError,
+        "skip must be a list of numbers of layers, or 'all', not 0",
+    ),
+    "skip twice": (lambda: cbp.Dense(2, skip=[1, 0, 1]), ValueError, "skip names a layer twice: [1, 0, 1]"),
+    "half a skip": (
+        lambda: cbp.Dense(2, skip=[0.5]),
+        TypeError,
+        "a number in skip must be a whole number, not 0.5",
+    ),
+    "skip from the layer before": (
+        lambda: cbp.Network([2, 3, cbp.Dense(1, skip=[0, 1])]),
+        ValueError,
+        "layer 2 of 2 cannot skip from layer 1: it has the outputs of the layer before anyway",
+    ),
+    "skip in the first layer": (
+        lambda: cbp.Network([2, cbp.Dense(3, skip=[0]), 1]),
+        ValueError,
+        "layer 1 of 2 cannot skip from layer 0: it has the outputs of the layer before anyway",
+    ),
+    "skip from itself": (
+        lambda: cbp.Network([2, 3, cbp.Dense(3, skip=[2]), 1]),
+        ValueError,
+        "layer 2 of 3 cannot skip from layer 2: a layer is not fed by itself",
+    ),
+    "skip from above": (
+        lambda: cbp.Network([2, cbp.Dense(3, skip=[7]), 1]),
+        ValueError,
+        "layer 1 of 2 cannot skip from layer 7: only layers before it can feed it",
+    ),
+    "no steepness": (lambda: cbp.Dense(2, steepness=0), ValueError, "steepness must be greater than 0, not 0"),
+    "steepness in words": (
+        lambda: cbp.Dense(2, steepness="high"),
+        TypeError,
+        "steepness must be a number, not 'high'",
+    ),
+    "steepness beyond float32": (
+        lambda: cbp.Network([2, cbp.Dense(2, steepness=1e39)]),
+        ValueError,
+        "steepness must be a number greater than 0 that the dtype can hold",
+    ),
+    "picture of skips": (
+        lambda: cbp.Network([2, 3, cbp.Dense(1, skip=[0])]).trace([0, 1], 1).plot(),
+        ValueError,
+        "a picture shows weights between neighbouring layers, this network has skip connections; "
+        "print the trace, or see its records()",
+    ),
     "half a unit": (lambda: cbp.Network([1, 2.5]), TypeError, "the number of units must be a whole number, not 2.5"),
     "true units": (lambda: cbp.Dense(True), TypeError, "the number of units must be a whole number, not True"),
     "unknown activation": (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +60,13 @@ class Spec:
     def n_params(self) -> int:
         """Number of parameters, known before there is a plan."""
         widths = [self.n_in, *(layer.units for layer in self.layers)]
-        return sum((below + 1) * above for below, above in pairwise(widths))
+        return sum(
+            (1 + sum(widths[k] for k in self.sources(l))) * layer.units for l, layer in enumerate(self.layers, 1)
+        )
+
+    def sources(self, l: int) -> tuple[int, ...]:
+        """Return the numbers of the layers that feed layer l, 0 the inputs, in order."""
+        return *self.layers[l - 1].skip, l - 1
 
     @property
     def outputs(self) -> Row | None:
@@ -164,7 +169,7 @@ def _read_layers(layers: Any, hidden: Any, output: Any) -> tuple[int, tuple[Dens
     n_in = whole(layers[0], "the number of inputs", 1, MAX_UNITS)
     dense = [layer if isinstance(layer, Dense) else Dense(layer) for layer in layers[1:]]
     resolved = [layer.resolved(hidden) for layer in dense[:-1]] + [dense[-1].resolved(output)]
-    return n_in, tuple(resolved)
+    return n_in, tuple(layer.placed(number, len(resolved)) for number, layer in enumerate(resolved, 1))
 
 
 def _read_dtype(dtype: DTypeLike) -> np.dtype[Any]:

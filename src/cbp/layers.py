@@ -42,10 +42,11 @@ class Dense:
         The greatest length of the weights that lead to one unit: an update that makes them longer is followed by a
         shortening.
     steepness : float, default 1
-        The s of a = g(s z).
+        The s of a = g(s z), which is what scales the slope too: g is steeper for a larger s.
     skip : sequence of int or "all", default ()
-        Layers whose outputs this layer gets too, beside those of the layer before: their numbers, 0 for the inputs, or
-        all that there are. The rows of W are in the order of the layers.
+        Skip connections: layers whose outputs this layer gets too, beside those of the layer before. Their numbers, 0
+        for the inputs, or all that there are. The rows of W are in the order of the layers, those of the layer before
+        being the last. `Network` refuses numbers from that of the layer before on.
 
     Raises
     ------
@@ -60,6 +61,8 @@ class Dense:
     Dense(3, ['sigmoid', 'tanh', 'relu'])
     >>> print(cbp.Network([2, cbp.Dense(5, cbp.activations.leaky_relu(alpha=0.1)), 1], output="identity"))
     Network(2 > 5 leaky_relu(alpha=0.1) > 1 identity, half_squared_error, float32): 21 parameters
+    >>> print(cbp.Network([2, 5, cbp.Dense(1, "sigmoid", skip=[0])]))
+    Network(2 > 5 sigmoid > 1 sigmoid skip=[0], binary_cross_entropy, float32): 23 parameters
     """
 
     units: int
@@ -112,6 +115,14 @@ class Dense:
             return self
         return Dense(self.units, default, self.init, **self._extras())
 
+    def placed(self, number: int, of: int) -> Dense:
+        """Return this layer as number `number` of so many, `skip` as numbers; ValueError where one of them is wrong."""
+        skip = tuple(range(number - 1)) if isinstance(self.skip, str) else self.skip
+        for source in skip:
+            if source > number - 2:
+                raise ValueError(f"layer {number} of {of} cannot skip from layer {source}: {_reason(source - number)}")
+        return Dense(self.units, self.activation, self.init, **{**self._extras(), "skip": skip})
+
     def _extras(self) -> dict[str, Any]:
         """Return the keyword arguments that are not the defaults."""
         return {name: getattr(self, name) for name, value in _DEFAULTS.items() if getattr(self, name) != value}
@@ -150,7 +161,9 @@ class Dense:
     def __str__(self) -> str:
         names = [str(row) for row in self.rows]
         shown = names if len(names) <= 4 else [*names[:3], "..."]
-        return f"{self.units} {shown[0] if len(names) == 1 else '[' + ', '.join(shown) + ']'}"
+        steepness = "" if self.steepness == 1 else f" steepness={self.steepness:g}"
+        skip = f" skip={list(self.skip) if isinstance(self.skip, tuple) else self.skip}" if self.skip else ""
+        return f"{self.units} {shown[0] if len(names) == 1 else '[' + ', '.join(shown) + ']'}{steepness}{skip}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dense) and self._key() == other._key()
@@ -186,6 +199,13 @@ def _read_skip(skip: Sequence[int] | str) -> tuple[int, ...] | str:
     return numbers
 
 
+def _reason(distance: int) -> str:
+    """Return why a layer does not skip from one that is so far above it."""
+    if distance == -1:
+        return "it has the outputs of the layer before anyway"
+    return "a layer is not fed by itself" if distance == 0 else "only layers before it can feed it"
+
+
 class Layer:
     """Views of the parameters and of the gradient of one layer: write into them to change what the network uses.
 
@@ -194,13 +214,13 @@ class Layer:
     theta : ndarray, shape (n_in + 1, n_out)
         Bias in row 0, weights in the other rows.
     W : ndarray, shape (n_in, n_out)
-        Weights, index (from, to).
+        Weights, index (from, to). With skip connections "from" goes over the layers that feed this one, in their order.
     b : ndarray, shape (n_out,)
         Biases.
     grad_theta, grad_W, grad_b : ndarray
         The gradient of the same.
     n_in, n_out : int
-        Units before the layer and in it.
+        Units that feed the layer, and units in it.
     units : int
         The same as `n_out`.
     activation : row of `cbp.activations`, or tuple of rows

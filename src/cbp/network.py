@@ -61,7 +61,9 @@ class Network(Textbook, Trainer):
     Notes
     -----
     With layers 0 to L, n_l units in layer l, and a batch X of m rows: A^0 = X, Z^l = b^l + A^(l-1) W^l,
-    A^l = g_l(Z^l). The letters are those of the documentation's page on back-propagation.
+    A^l = g_l(Z^l). With skip connections the outputs of all layers that feed layer l stand side by side in the place of
+    A^(l-1); with a steepness s, A^l = g_l(s Z^l). The letters are those of the documentation's page on
+    back-propagation.
 
     Predicting may be done from any number of threads at once; training by one at a time.
 

@@ -43,6 +43,11 @@ def draw(trace: Trace, ax: Any, sample: int) -> Any:
 
 
 def _require_readable(n: Numbers) -> None:
+    if any(len(n.sources(l)) > 1 for l in range(1, n.L + 1)):
+        raise ValueError(
+            "a picture shows weights between neighbouring layers, this network has skip connections; "
+            "print the trace, or see its records()"
+        )
     weights = sum(theta[1:].size for theta in n.theta[1:])
     if max(n.widths) > MOST_UNITS or weights > MOST_WEIGHTS:
         raise ValueError(
