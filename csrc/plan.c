@@ -133,6 +133,8 @@ static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec) {
                                .l2 = d->l2,
                                .max_norm = d->max_norm};
         runs += stage[l].n_runs;
+        net->is_penalized |= d->l1 > 0 || d->l2 > 0;
+        net->has_max_norm |= d->max_norm > 0;
         net->n_params += weights + d->units;
         net->units += d->units;
         if (d->units > net->widest) net->widest = d->units;
