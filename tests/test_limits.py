@@ -125,7 +125,8 @@ class Loop:
         w, before = np.concatenate([W.ravel() for W in self.W]), self.slots.copy()
         new = np.where(self.fixed, w, getattr(self, self.name)(w, self.clipped(g), loss))
         self.slots = np.where(self.fixed, before, self.slots)
-        self.W = [part.reshape(W.shape) for part, W in zip(np.split(new, np.cumsum(self.sizes)[:-1]), self.W)]
+        parts = np.split(new, np.cumsum(self.sizes)[:-1])
+        self.W = [part.reshape(W.shape) for part, W in zip(parts, self.W, strict=True)]
         self.shorten()
         now = np.concatenate([W.ravel() for W in self.W])
         if "average" in self.limits:
@@ -240,6 +241,17 @@ def test_an_epoch_is_its_steps_bit_for_bit(dtype, limits):
             epoch.partial_fit(X, Y, batch_size=batch, optimizer=ours, sample_weight=weight, shuffle=False)
             by_steps(steps, ours, batch, weight, X, Y)
         assert same_state(epoch, steps)
+
+
+@pytest.mark.parametrize("clips", [True, False])
+def test_batches_of_more_terms_than_a_block_too(clips):
+    limits = {name: value for name, value in LIMITS["everything"].items() if clips or not name.startswith("clip")}
+    rng, ours = np.random.default_rng(7), optimizer("adamw", limits)
+    X, Y = rng.normal(0, 1, (1100, 3)), rng.normal(0, 1, (1100, 2))
+    epoch, steps = network(limits), network(limits)
+    epoch.partial_fit(X, Y, batch_size=540, optimizer=ours, shuffle=False)
+    by_steps(steps, ours, 540, None, X, Y)
+    assert same_state(epoch, steps)
 
 
 @pytest.fixture

@@ -34,6 +34,8 @@ class Header:
         self.optimizer = None if fields["optimizer"] is None else optimizers.get(fields["optimizer"])
         self.t = whole(fields["t"], "t", 0, _MAX_COUNT)
         self.has_mask = fields.get("mask", False)
+        if not isinstance(self.has_mask, bool):
+            raise TypeError("mask must be true or false")
         self.metadata = fields["metadata"]
         if not isinstance(self.metadata, dict):
             raise TypeError("metadata must be a dict")

@@ -78,10 +78,10 @@ class State(_core.Direct):
     def mask(self) -> Array | None:
         """Which parameters are trained: None for all, or an array (n_params,), flat like `params`, 1 trained, 0 fixed.
 
-        Assign an array of zeros and ones, or of truth values, to fix parameters: none of them changes any more, whatever
-        the optimiser, nor does its state; their gradient is 0. A fixed weight still costs its penalty. The array is
-        copied, and the one that is shown is read-only. `Layer.mask` is the same for one layer; `Layer.trainable` fixes
-        one as a whole, and saves the work for its gradient.
+        Assign an array of zeros and ones, or of truth values, to fix parameters: none of them changes any more,
+        whatever the optimiser, nor does its state; their gradient is 0. A fixed weight still costs its penalty. The
+        array is copied, and the one that is shown is read-only. `Layer.mask` is the same for one layer;
+        `Layer.trainable` fixes one as a whole, and saves the work for its gradient.
         """
         return self._memory.mask
 
@@ -107,7 +107,9 @@ class State(_core.Direct):
         False
         """
         if self._optimizer is None or self._optimizer.average is None:
-            raise RuntimeError("there is no average: train with an optimiser that keeps one, as Adam(average=0.999) does")
+            raise RuntimeError(
+                "there is no average: train with an optimiser that keeps one, as Adam(average=0.999) does"
+            )
         if self._memory.t == 0:
             raise RuntimeError("there is no average before the optimiser's first update")
         other = self.copy()
