@@ -114,7 +114,7 @@ typedef struct {
 
     /* What holds an update back (limit.c).
      * penalize: g (rows, cols) := factor g + l2 w + l1 sign(w), one fma each; w's rows ld, g's ldg reals apart.
-     * norms: the sums of |x| and of x^2, x[n], in double, in eight interleaved chains. clip: x[n] within -limit ..
+     * norms: the sums of |x| and of x^2, x[n], in double, in 32 interleaved chains. clip: x[n] within -limit ..
      * limit. hold: x[n] := old, or 0 for NULL, where mask is 0. shorten: columns of w (rows, cols), ld reals from row
      * to row, longer than limit become that long, except where mask, laid out the same or NULL, is 0. average: a[n] +=
      * share (w - a). */
