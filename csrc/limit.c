@@ -77,7 +77,13 @@ static void move(const cbp_net *net, const cbp_mem *mem, const cbp_use *use, con
 
 static int n_slots(const cbp_opt *opt) { return cbp_table(CBP_OPTIMIZERS, NULL)[opt->kind].n_slots; }
 
-/* Elements of one row; vectors: the parameters, then the slots. The fixed ones among them are put back afterwards. */
+/* Element `at` of vector v: the parameters are vector 0, slot i is vector i + 1 */
+static char *vector_at(const cbp_net *net, const cbp_mem *mem, int v, int64_t at) {
+    return v == 0 ? (char *)mem->theta + (size_t)at * net->real
+                  : (char *)mem->slots + (size_t)((v - 1) * net->n_params + at) * net->real;
+}
+
+/* Elements of one row, some at a time; the fixed ones among them, and their slots, are put back afterwards */
 static void move_and_hold(const cbp_net *net, const cbp_mem *mem, const cbp_use *use, const place *p) {
     enum { BYTES = 8192 };
     double kept[BYTES / sizeof(double)];
@@ -87,18 +93,11 @@ static void move_and_hold(const cbp_net *net, const cbp_mem *mem, const cbp_use 
         const int64_t n = p->cols - i < most ? p->cols - i : most, at = p->at + i;
         const size_t bytes = (size_t)n * net->real;
         const place part = {at, 1, n, n, p->g + (size_t)i * net->real, n};
-        for (int pass = 0; pass < 2; pass++) {
-            for (int v = 0; v < vectors; v++) {
-                char *const x =
-                    (char *)(v ? mem->slots : mem->theta) + (size_t)(at + (v ? v - 1 : 0) * net->n_params) * net->real;
-                char *const old = (char *)kept + (size_t)v * bytes;
-                if (pass == 0)
-                    memcpy(old, x, bytes);
-                else
-                    net->k->hold(n, cbp_at(mem->mask, at, net->real), old, x);
-            }
-            if (pass == 0) move(net, mem, use, &part);
-        }
+        for (int v = 0; v < vectors; v++) memcpy((char *)kept + (size_t)v * bytes, vector_at(net, mem, v, at), bytes);
+        move(net, mem, use, &part);
+        for (int v = 0; v < vectors; v++)
+            net->k->hold(n, cbp_at(mem->mask, at, net->real), (char *)kept + (size_t)v * bytes,
+                         vector_at(net, mem, v, at));
     }
 }
 
