@@ -203,13 +203,16 @@ typedef struct {
 typedef struct {
     void *theta;    /* real[n_params] */
     void *grad;     /* real[n_params] */
-    void *slots;    /* real[n_slots * n_params] of the optimiser in use, zero before its first step */
+    void *slots;    /* real[n_slots * n_params] of the optimiser in use, and n_params more with an average; zero before
+                     * its first step */
     void *work;     /* cbp_work_bytes() bytes */
     cbp_pool *pool; /* NULL: this thread alone */
     /* NULL, or what a pass for training draws from; batch b of an epoch has noise->draw + b */
     const cbp_noise *noise;
-    const unsigned char *frozen; /* NULL, or [n_layers]: 1 where layer l = i + 1 is not trained */
-    const void *mask;            /* NULL, or real[n_params]: 0 where a parameter is not trained, else 1 */
+    /* NULL, or [n_layers]: 1 where layer l = i + 1 is fixed, and NULL, or real[n_params]: 0 where a parameter is fixed,
+     * else 1. The gradient of what is fixed is 0; no update changes it, or its slots but for the average. */
+    const unsigned char *frozen;
+    const void *mask;
 } cbp_mem;
 
 /* A set of samples; nothing in it is modified. Targets: y, or for categorical_cross_entropy labels instead. */
@@ -253,10 +256,12 @@ typedef struct {
     double loss;
     double clip_value; /* > 0: no element of the gradient is larger in an update; 0 sets no limit */
     double clip_norm;  /* > 0: the whole gradient is not longer; 0 sets no limit */
-    double average;    /* > 0: share of itself that an average of the parameters keeps in an update (slots) */
+    double average;    /* > 0: share of itself that the average, the last of the slots, keeps in an update; it begins as
+                        * the parameters after the first. 0: there is none */
 } cbp_opt;
 
-/* One update of theta in place by grad (not modified). Uses theta, grad, slots. opt->t grows by one. */
+/* One update of theta in place by grad (not modified unless it is clipped). Uses theta, grad, slots. opt->t grows by
+ * one. */
 cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate);
 
 /* cbp_gradient, and then theta -= learning_rate * grad unless *loss is not finite. Uses theta, grad, work (TRAIN). */

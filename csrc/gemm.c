@@ -1,9 +1,10 @@
 /* gemm.c - the three products of a layer, each with its last touch: nn with the activation, nt with the slope, tn with
- * 1/sum s and the optimiser's update.
+ * 1/sum s, the layer's penalty and the optimiser's update.
  *
- * Called by net.c. theta of a layer is (n_in + 1, n_out), row 0 the bias. Here is the place where work is cut into
- * parts for the pool: by columns where there are enough of them, so that a thread meets the same columns of W again on
- * the way up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one element.
+ * Called by net.c; calls limit.c. theta of a layer is (n_in + 1, n_out), row 0 the bias. Here is the place where work
+ * is cut into parts for the pool: by columns where there are enough of them, so that a thread meets the same columns of
+ * W again on the way up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one
+ * element.
  */
 #include "net.h"
 
@@ -222,13 +223,16 @@ static void tn_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t 
     const cbp_tn_job *tn = place->tn;
     const cbp_net *net = tn->net;
     const int64_t at = tn->s->theta + (place->row + row) * tn->s->n_out + place->col + col;
-    const cbp_use *use = tn->use;
-    if (use->opt)
-        net->k->opt[use->opt->kind](rows, cols, tn->s->n_out, use->opt->arg, use->learning_rate, use->opt->t,
-                                    use->opt->loss, element(net, tn->mem->theta, at), use->factor, g, ldg,
-                                    tn->mem->slots ? element(net, tn->mem->slots, at) : NULL, net->n_params);
-    else if (use->factor != 1)
-        net->k->scale(rows, cols, use->factor, g, ldg);
+    const int is_penalized = tn->s->l1 > 0 || tn->s->l2 > 0;
+    cbp_use use = *tn->use;
+    if (is_penalized) cbp_penalize(tn, place->row + row, at, rows, cols, g, ldg), use.factor = 1;
+    if (use.opt) {
+        cbp_move(net, tn->mem, &use, at, rows, cols, tn->s->n_out, g, ldg);
+        return;
+    }
+    if (use.factor != 1) net->k->scale(rows, cols, use.factor, g, ldg);
+    for (int64_t r = 0; tn->mem->mask && r < rows; r++)
+        net->k->hold(cols, element(net, tn->mem->mask, at + r * tn->s->n_out), NULL, element(net, g, r * ldg));
 }
 
 /* Rows and columns `at` of theta[l]'s gradient; row 0, the bias's, has the input 1 in every sample */

@@ -1,7 +1,8 @@
 /* net.c - forward, backward, gradient as sequences of kernel calls over void pointers and offsets.
  *
- * Called by the front ends and train.c; calls gemm.c and the kernel table. No number is touched here but the sums of a
- * batch. Two arrays per layer: A holds z, then a = g(z); D holds g'(z) on the way up and becomes delta on the way down.
+ * Called by the front ends and train.c; calls gemm.c, limit.c and the kernel table. No number is touched here but the
+ * sums of a batch. Two arrays per layer: A holds z, then a = g(z); D holds g'(z) on the way up and becomes delta on the
+ * way down.
  */
 #include "net.h"
 #include "prim.h"
@@ -172,6 +173,7 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
         cost(net, &f, &block, 0, block.n);
         net->k->weighted_sum(block.n, block.weight, f.c, &sums.cost, &sums.weight);
     }
+    if (net->is_penalized) sums.cost += sums.weight * cbp_penalty(net, mem->theta);
     *loss = cbp_objective(net, sums);
     cbp_fp_leave(mode);
     return sums.weight > 0 ? CBP_OK : CBP_ZERO_WEIGHT;
@@ -221,6 +223,7 @@ static void gradient_part(void *ctx, int part, int thread) {
     const batch_job *job = ctx;
     const cbp_net *net = job->net;
     for (int l = job->last; l >= job->first; l--) {
+        if (cbp_is_frozen(job->mem, l)) continue;
         const void *delta = job->data->weight ? job->f->scratch : cbp_frame_d(net, job->f, l);
         const void *below = cbp_inputs(net, job->f, job->data->x, l);
         const cbp_tn_job tn = {net,       job->mem, &net->stage[l], job->use,
@@ -245,14 +248,15 @@ static void run_gradient(batch_job *job, int first, int last) {
     cbp_pool_run(job->mem->pool, job->cut, gradient_part, job);
 }
 
-/* sum_r s_r a_r delta_r of every layer; with weights one layer at a time, since they share one place for s_r delta_r */
-static void gradients(batch_job *job) {
+/* sum_r s_r a_r delta_r of the layers from the lowest up; with weights one layer at a time, since they share one place
+ * for s_r delta_r */
+static void gradients(batch_job *job, int lowest) {
     const cbp_net *net = job->net;
     if (!job->data->weight) {
-        run_gradient(job, 1, net->n_layers);
+        if (lowest <= net->n_layers) run_gradient(job, lowest, net->n_layers);
         return;
     }
-    for (int l = net->n_layers; l >= 1; l--) {
+    for (int l = net->n_layers; l >= lowest; l--) {
         net->k->scale_rows(job->f->m, net->stage[l].n_out, job->data->weight, cbp_frame_d(net, job->f, l),
                            job->f->scratch);
         run_gradient(job, l, l);
@@ -263,24 +267,28 @@ static void gradients(batch_job *job) {
 static int narrow_output(const cbp_net *net) { return net->n_out < 4 * net->k->panel; }
 
 /* After forward of all layers, or of all but the output where `up` is to make that: costs, deltas, gradient, and the
- * update by opt, unless that is NULL or the cost not finite */
+ * update by opt, unless that is NULL or the cost not finite. With an update, nothing is made that no trained layer
+ * needs. */
 static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, int up,
                          cbp_opt *opt, double learning_rate) {
-    const int narrow = narrow_output(net), l = net->n_layers;
-    batch_job job = {.net = net, .mem = mem, .f = f, .data = data, .up = up, .down = narrow && l > 1};
+    const int narrow = narrow_output(net), l = net->n_layers, lowest = opt ? cbp_lowest_trained(net, mem) : 1;
+    batch_job job = {.net = net, .mem = mem, .f = f, .data = data, .up = up, .down = narrow && l > lowest};
     const double products = (double)(job.up + job.down) * HEAD_PRODUCT_FLOPS * net->stage[l].n_in;
     job.cut = cbp_cut_for(mem->pool, (double)(f->m * net->n_out) * (products + HEAD_FLOPS));
     if (net->own_loss) job.cut = (cbp_cut){1, 1}; /* in the thread that called */
     cbp_pool_run(mem->pool, job.cut, head_part, &job);
     cbp_sums sums = {0, 0};
     net->k->weighted_sum(f->m, data->weight, f->c, &sums.cost, &sums.weight);
+    if (net->is_penalized) sums.cost += sums.weight * cbp_penalty(net, mem->theta);
     if (opt && !isfinite(sums.cost)) return sums;
     if (opt) opt->t++, opt->loss = cbp_objective(net, sums);
     const double factor = net->reduction == CBP_SUM ? 1 : sums.weight > 0 ? 1 / sums.weight : 0;
-    const cbp_use use = {opt, learning_rate, factor};
+    const double penalty = net->reduction == CBP_SUM ? sums.weight : sums.weight > 0;
+    const cbp_use use = {opt, learning_rate, factor, penalty};
     job.use = &use;
-    for (int k = narrow ? l - 1 : l; k >= 2; k--) layer_down(net, mem, f, k, 0, f->m, f->rooms, mem->pool);
-    gradients(&job);
+    for (int k = narrow ? l - 1 : l; k > lowest; k--) layer_down(net, mem, f, k, 0, f->m, f->rooms, mem->pool);
+    gradients(&job, lowest);
+    if (!opt && mem->frozen) cbp_clear_frozen(net, mem);
     return sums;
 }
 

@@ -1,4 +1,4 @@
-/* net.h - the plan from inside: what plan.c makes and net.c, gemm.c, train.c, init.c read. Not installed. */
+/* net.h - the plan from inside: what plan.c makes and net.c, gemm.c, train.c, limit.c, init.c read. Not installed. */
 #ifndef CBP_NET_H
 #define CBP_NET_H
 
@@ -30,9 +30,10 @@ struct cbp_net {
     int loss_is_head;
     cbp_own_loss *own_loss; /* instead of loss, unless NULL */
     void *own_ctx;
-    int single_rows;     /* batches of one row go ways of their own; a test sets 0 to compare */
-    size_t online_bytes; /* of the copy that online.c trains on, or 0: too large */
-    int64_t joined;      /* inputs of all layers that have several sources */
+    int is_penalized, has_max_norm; /* some layer */
+    int64_t joined;                 /* inputs of all layers that have several sources */
+    int single_rows;                /* batches of one row go ways of their own; a test sets 0 to compare */
+    size_t online_bytes;            /* of the copy that online.c trains on, or 0: too large */
     cbp_reduction reduction;
     const cbp_kern *k;
     const cbp_stage *stage; /* stage[l], l = 1..L */
@@ -120,11 +121,12 @@ void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, co
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
               void *rooms, cbp_pool *pool);
 
-/* What becomes of a gradient, which is the sum over the samples times `factor`: it is kept in mem->grad, or, with an
- * optimiser, used for an update at once (mem->grad then holds nothing of use) */
+/* What becomes of a gradient, which is the sum over the samples times `factor`, and `penalty` times that of the layer's
+ * penalty: it is kept in mem->grad, or, with an optimiser, used for an update at once (mem->grad then holds nothing of
+ * use) */
 typedef struct {
     const cbp_opt *opt;
-    double learning_rate, factor;
+    double learning_rate, factor, penalty;
 } cbp_use;
 
 /* g (n_{l-1} + 1, n_l) := factor * [1 a]^T delta: one part of it */
@@ -162,6 +164,31 @@ void cbp_split(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l
 size_t cbp_online_bytes(const cbp_net *net);
 int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
                    int64_t n, const double *learning_rate, int one_rate, cbp_sums *sums);
+
+/* ---- limit.c ---- */
+
+/* Layer l is not trained; the first that is, or n_layers + 1; grad := 0 in those that are not */
+int cbp_is_frozen(const cbp_mem *mem, int l);
+int cbp_lowest_trained(const cbp_net *net, const cbp_mem *mem);
+void cbp_clear_frozen(const cbp_net *net, const cbp_mem *mem);
+
+/* What the weights cost a sample; a block of a penalised layer's gradient made complete, factor included: `row` its
+ * first row, 0 being the bias, at element `at` of the parameters */
+double cbp_penalty(const cbp_net *net, const void *theta);
+void cbp_penalize(const cbp_tn_job *tn, int64_t row, int64_t at, int64_t rows, int64_t cols, void *g, int64_t ldg);
+
+/* A step of the optimiser on a rectangle of the parameters at element `at`, rows ld apart, from g, rows ldg apart.
+ * Where the mask is 0 parameters and state stay. */
+void cbp_move(const cbp_net *net, const cbp_mem *mem, const cbp_use *use, int64_t at, int64_t rows, int64_t cols,
+              int64_t ld, const void *g, int64_t ldg);
+
+/* Whether the whole gradient must be known before an update; grad clipped; what follows an update that is complete;
+ * whether mem->slots is read; whether there is something that online.c knows nothing of */
+int cbp_clips(const cbp_opt *opt);
+void cbp_clip(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt);
+void cbp_settle(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt);
+int cbp_needs_slots(const cbp_opt *opt);
+int cbp_is_limited(const cbp_mem *mem, const cbp_opt *opt);
 
 /* ---- rng.c ---- */
 

@@ -92,7 +92,7 @@ static void copy_out(const cbp_net *net, const cbp_small *small, void *theta) {
 int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
                    int64_t n, const double *learning_rate, int one_rate, cbp_sums *sums) {
     if (!net->single_rows || net->online_bytes == 0) return 0;
-    if (opt->kind != CBP_OPT_sgd || n < FEWEST_ROWS) return 0;
+    if (opt->kind != CBP_OPT_sgd || n < FEWEST_ROWS || cbp_is_limited(mem, opt)) return 0;
     const cbp_frame f = cbp_frame_at(net, 1, CBP_EPOCH, mem->work);
     const cbp_small small = lay_out(net, (char *)mem->work + f.bytes);
     copy_in(net, &small, mem->theta);

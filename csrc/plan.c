@@ -167,6 +167,8 @@ static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec, cbp_run *runs,
         runs += stage[l].n_runs;
         sources += stage[l].n_sources;
         if (d->n_skips > 0) net->joined += n_in;
+        net->is_penalized |= d->l1 > 0 || d->l2 > 0;
+        net->has_max_norm |= d->max_norm > 0;
         net->n_params += weights + d->units;
         net->units += d->units;
         if (d->units > net->widest) net->widest = d->units;

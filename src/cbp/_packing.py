@@ -1,4 +1,4 @@
-"""A network as a few arrays: a header (JSON as bytes), the parameters, the optimiser's slots.
+"""A network as a few arrays: a header (JSON as bytes), the parameters, the optimiser's slots, the mask if there is one.
 
 Files, pickles and copies are all made of these. A header is read and checked before any array is: it says which
 arrays there are and how large. Used by _state.py and io.
@@ -33,6 +33,9 @@ class Header:
         self.epoch = whole(fields["epoch"], "epoch", 0, _MAX_COUNT)
         self.optimizer = None if fields["optimizer"] is None else optimizers.get(fields["optimizer"])
         self.t = whole(fields["t"], "t", 0, _MAX_COUNT)
+        self.has_mask = fields.get("mask", False)
+        if not isinstance(self.has_mask, bool):
+            raise TypeError("mask must be true or false")
         self.metadata = fields["metadata"]
         if not isinstance(self.metadata, dict):
             raise TypeError("metadata must be a dict")
@@ -44,6 +47,8 @@ class Header:
         shapes: dict[str, tuple[int, ...]] = {"params": (n,)}
         if self.optimizer is not None:
             shapes["slots"] = (optimizers.n_slots(self.optimizer), n)
+        if self.has_mask:
+            shapes["mask"] = (n,)
         return shapes
 
     def fill(self, state: State, arrays: dict[str, Array]) -> None:
@@ -51,6 +56,8 @@ class Header:
         state._setup(self.spec, self.spec.plan(), arrays["params"].astype(self.spec.dtype))
         state._memory.epochs = self.epoch
         state.metadata = self.metadata
+        if self.has_mask:
+            state.mask = arrays["mask"]
         if self.optimizer is not None:
             state._use(self.optimizer)
             state._memory.slots[...] = arrays["slots"]
@@ -78,7 +85,7 @@ def read_header(data: bytes, own_loss: Any = None) -> Header:
 
 
 def pack(state: State) -> dict[str, Any]:
-    """Return the arrays of a network, "header" first; parameters and slots are views, not copies.
+    """Return the arrays of a network, "header" first; parameters, slots and mask are views, not copies.
 
     A loss of the user's own goes with them as "own_loss", the function itself.
     """
@@ -95,6 +102,8 @@ def pack(state: State) -> dict[str, Any]:
         "t": 0 if optimizer is None else state._memory.t,
         "metadata": state.metadata,
     }
+    if state.mask is not None:
+        fields["mask"] = True
     try:
         text = json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -104,6 +113,8 @@ def pack(state: State) -> dict[str, Any]:
     arrays = {"header": np.frombuffer(text.encode(), np.uint8), "params": state.params}
     if optimizer is not None:
         arrays["slots"] = state._memory.slots
+    if state.mask is not None:
+        arrays["mask"] = state.mask
     return arrays if own_loss is None else {**arrays, "own_loss": own_loss}
 
 

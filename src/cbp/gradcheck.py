@@ -75,6 +75,7 @@ def gradcheck(
 
     The differences are of fourth order and are taken in a float64 twin of the network, which itself is left as it
     is, `grad` included. Where the two disagree, smaller steps are tried: a relu may have its kink within the step.
+    Fixed parameters, those of frozen layers and where the mask is 0, are not checked.
 
     Parameters
     ----------
@@ -109,17 +110,26 @@ def gradcheck(
     loss = memory.gradient(X, y, weight)
     analytic = memory.grad.astype(np.float64)
     objective = twin(net, X, y, weight)
-    theta = net.params.astype(np.float64)
+    theta, trained = net.params.astype(np.float64), _trained(net)
     largest = FLOOR * max(float(abs(analytic).max()), abs(loss))
     lines = []
     for number, (dense, (offset, rows, cols)) in enumerate(zip(net._spec.layers, net._plan.blocks, strict=True), 1):
         size = rows * cols
         scale = max(float(abs(analytic[offset : offset + size]).max()), largest) or 1.0
-        picked = offset + _core.permutation(0, number, size)[:per_layer]
+        picked = offset + _core.permutation(0, number, size)
+        picked = picked[trained[picked]][:per_layer]
         found = ((float(analytic[i]), numeric(objective, theta, int(i), float(analytic[i]), scale)[0]) for i in picked)
-        error = max(abs(one - other) for one, other in found)
+        error = max((abs(one - other) for one, other in found), default=0.0)
         lines.append(LayerCheck(number, str(dense), size, len(picked), error / scale))
     return GradCheck(tuple(lines), net.dtype.name, len(X))
+
+
+def _trained(net: State) -> Array:
+    """Return which parameters are not fixed, (n_params,)."""
+    trained = np.ones(net.n_params, bool) if net.mask is None else net.mask != 0
+    for layer, (offset, rows, cols) in zip(net.layers, net._plan.blocks, strict=True):
+        trained[offset : offset + rows * cols] &= layer.trainable
+    return trained
 
 
 def twin(net: State, X: Array, y: Array, weight: Array | None) -> Callable[[Array], float]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cbp import tables
 from cbp._arguments import real, whole
 from cbp.tables import Row
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array, InitFunction, InitLike
+    from cbp._core import Memory
+    from cbp._typing import ActivationLike, Array, ArrayLike, InitFunction, InitLike
 
 MAX_UNITS = 2**31 - 1
 
@@ -43,6 +46,8 @@ class Dense:
         shortening.
     steepness : float, default 1
         The s of a = g(s z), which is what scales the slope too: g is steeper for a larger s.
+    trainable : bool, default True
+        Whether the layer is trained at first: see `Layer.trainable`.
     skip : sequence of int or "all", default ()
         Skip connections: layers whose outputs this layer gets too, beside those of the layer before. Their numbers, 0
         for the inputs, or all that there are. The rows of W are in the order of the layers, those of the layer before
@@ -74,6 +79,7 @@ class Dense:
     l2: float
     max_norm: float | None
     steepness: float
+    trainable: bool
     skip: tuple[int, ...] | str
 
     def __init__(
@@ -87,6 +93,7 @@ class Dense:
         l2: float = 0.0,
         max_norm: float | None = None,
         steepness: float = 1.0,
+        trainable: bool = True,
         skip: Sequence[int] | str = (),
     ) -> None:
         self.units = whole(units, "the number of units", 1, MAX_UNITS)
@@ -96,6 +103,7 @@ class Dense:
         self.l1, self.l2 = real(l1, "l1", low=0.0), real(l2, "l2", low=0.0)
         self.max_norm = None if max_norm is None else _positive(max_norm, "max_norm")
         self.steepness = _positive(steepness, "steepness")
+        self.trainable = _read_trainable(trainable)
         self.skip = _read_skip(skip)
 
     def _read(self, activation: ActivationLike | Sequence[ActivationLike]) -> Row | tuple[Row, ...]:
@@ -175,7 +183,7 @@ class Dense:
         return self.units, self.activation, self.init, *self._extras().items()
 
 
-_DEFAULTS = {"dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "steepness": 1.0, "skip": ()}
+_DEFAULTS = {"dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "steepness": 1.0, "trainable": True, "skip": ()}
 
 
 def _positive(value: float, name: str) -> float:
@@ -183,6 +191,12 @@ def _positive(value: float, name: str) -> float:
     if number <= 0:
         raise ValueError(f"{name} must be greater than 0, not {number:g}")
     return number
+
+
+def _read_trainable(value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"trainable must be True or False, not {value!r}")
+    return bool(value)
 
 
 def _read_skip(skip: Sequence[int] | str) -> tuple[int, ...] | str:
@@ -225,6 +239,12 @@ class Layer:
         The same as `n_out`.
     activation : row of `cbp.activations`, or tuple of rows
         One for all units, or one for each.
+    trainable : bool
+        Whether training changes the layer. Assign False to freeze it: its parameters stay what they are, and so does
+        the optimiser's state about them; its gradient is 0, and `fit` saves the work for it and for all that only
+        frozen layers would need.
+    mask : ndarray, shape (n_in + 1, n_out), or None
+        This layer's part of `Network.mask`: 0 where a parameter is fixed, biases in row 0. Assign an array or None.
 
     Examples
     --------
@@ -248,12 +268,18 @@ class Layer:
     n_out: int
     units: int
     activation: Row | tuple[Row, ...]
+    _memory: Memory
+    _number: int
+    _part: slice
 
-    def __init__(self, dense: Dense, params: Array, grad: Array, block: tuple[int, int, int]) -> None:
-        offset, rows, cols = block
-        theta = params[offset : offset + rows * cols].reshape(rows, cols)
-        grad = grad[offset : offset + rows * cols].reshape(rows, cols)
+    def __init__(self, dense: Dense, memory: Memory, number: int) -> None:
+        offset, rows, cols = memory.plan.blocks[number]
+        part = slice(offset, offset + rows * cols)
+        theta, grad = memory.theta[part].reshape(rows, cols), memory.grad[part].reshape(rows, cols)
         self.__dict__.update(
+            _memory=memory,
+            _number=number,
+            _part=part,
             theta=theta,
             W=theta[1:],
             b=theta[0],
@@ -266,11 +292,48 @@ class Layer:
             activation=dense.activation,
         )
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the layer."""
+        return not self._memory.frozen[self._number]
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._memory.freeze(self._number, not _read_trainable(value))
+
+    @property
+    def mask(self) -> Array | None:
+        """Which of the layer's parameters are trained, (n_in + 1, n_out), or None for all of the network."""
+        mask = self._memory.mask
+        return None if mask is None else mask[self._part].reshape(self.theta.shape)
+
+    @mask.setter
+    def mask(self, value: ArrayLike | None) -> None:
+        set_mask(self._memory, value, self._part, self.theta.shape, "layer.mask")
+
     def __setattr__(self, name: str, value: object) -> None:
+        if name in ("trainable", "mask"):
+            object.__setattr__(self, name, value)
+            return
         # `layer.W -= step` works in place and then assigns the same object: that is fine.
         if name not in self.__dict__ or value is not self.__dict__[name]:
             raise AttributeError(f"layer.{name} cannot be replaced; to change its numbers write layer.{name}[:] = ...")
 
     def __repr__(self) -> str:
         units = "per unit" if isinstance(self.activation, tuple) else str(self.activation)
-        return f"Layer({self.n_in} > {self.n_out} {units})"
+        return f"Layer({self.n_in} > {self.n_out} {units}{'' if self.trainable else ', frozen'})"
+
+
+def set_mask(memory: Memory, value: ArrayLike | None, part: slice, shape: tuple[int, ...], name: str) -> None:
+    """Fix some of a part of the parameters, those where `value` of this shape is 0; None: none of the part."""
+    wanted = np.ones(shape) if value is None else np.asarray(value)
+    if wanted.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, not {wanted.shape}")
+    wrong = np.argwhere((wanted != 0) & (wanted != 1))
+    if len(wrong):
+        at = tuple(map(int, wrong[0]))
+        raise ValueError(f"{name} must be 0 where a parameter is fixed, else 1; it is {wanted[at]!s} at {at}")
+    mask = np.ones(memory.plan.n_params, memory.theta.dtype) if memory.mask is None else memory.mask.copy()
+    mask[part] = wanted.ravel()
+    mask.flags.writeable = False
+    memory.set_mask(None if mask.all() else mask)

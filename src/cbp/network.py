@@ -209,7 +209,8 @@ class Network(Textbook, Trainer):
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network, or the dialect cannot express it: the message says what does not fit.
+            The data do not fit the network, or the dialect cannot express it: the message says what does not fit. The
+            network has penalties, a max_norm or fixed parameters, which a trace does not show.
         DivergenceError
             The objective is not finite.
 

@@ -1,7 +1,7 @@
 """The .npz format: a zip of .npy members that `numpy.load` opens too, without pickle.
 
-Members: header (uint8, JSON), params, and with an optimiser slots; numbers are little-endian, nothing is compressed.
-The same network gives the same bytes. What the members hold is the business of _packing.py.
+Members: header (uint8, JSON), params, with an optimiser slots, with fixed parameters mask; numbers are little-endian,
+nothing is compressed. The same network gives the same bytes. What the members hold is the business of _packing.py.
 """
 
 from __future__ import annotations
