@@ -51,6 +51,7 @@ class Memory:
     optimizer: str | None
     slots: Real
     t: int
+    scales: bool
     epochs: int
     forwarded: tuple[int, bool] | None
 
