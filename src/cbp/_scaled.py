@@ -140,9 +140,8 @@ class ScalingReader(Reader):
             rows, _ = shares(m, validation, seed)
         if wanted[0] and self.input_scaling is not None:
             other.input_scaling = self.input_scaling.learned(_blocks(X, rows), "X")
-        if y is not None:
-            y = self.wide.targets(y, m, single, check_finite)
         if wanted[1] and self.target_scaling is not None:
+            y = self.wide.targets(y, m, single, check_finite)
             other.target_scaling = _of_targets(self.target_scaling, y if rows is None else y[rows])
         return other
 
