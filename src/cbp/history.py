@@ -13,7 +13,7 @@ class History(Mapping[str, list[float]]):
 
     The figures are loss, learning_rate and seconds; with validation also val_loss, and val_accuracy where the loss
     is a cross-entropy. `loss` is the mean over the samples of an epoch, each taken by the weights before the update
-    that its batch made.
+    that its batch made. Losses are those of scaled targets where the network scales; metrics are not.
 
     Examples
     --------

@@ -163,7 +163,7 @@ class Network(Textbook, Trainer):
     def loss(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, check_finite: bool = True
     ) -> float:
-        """Return the objective J of the samples; nothing is changed.
+        """Return the objective J of the samples, that of the scaled targets if they are; nothing is changed.
 
         Parameters
         ----------
