@@ -479,6 +479,7 @@ def test_sentence(act, error, sentence):
     ("module", "act", "sentence"),
     [
         ("tqdm", lambda: fit(progress=True), 'a progress bar needs tqdm: pip install "cbpnet[progress]"'),
+        ("pandas", lambda: fit().to_dataframe(), 'a data frame needs pandas: pip install "cbpnet[pandas]"'),
         ("matplotlib.pyplot", lambda: fit().plot(), 'a picture needs matplotlib: pip install "cbpnet[plot]"'),
     ],
 )

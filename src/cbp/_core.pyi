@@ -53,6 +53,7 @@ class Memory:
     frozen: NDArray[np.uint8]
     mask: Real | None
     t: int
+    scales: bool
     epochs: int
     forwarded: tuple[int, bool] | None
 

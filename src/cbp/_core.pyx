@@ -216,6 +216,7 @@ cdef class Memory:
     cdef readonly Plan plan
     cdef readonly object theta, grad, slots, optimizer
     cdef readonly object frozen, mask  # (L,) of bytes; (n_params,) or None: as in cbp_mem
+    cdef public bint scales  # its data, in Python, before they come here
     cdef public int64_t epochs  # made to their end; counted here, where no signal can come between
     cdef object _work, _x
     cdef cbp_mem _mem

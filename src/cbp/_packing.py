@@ -39,6 +39,23 @@ class Header:
         self.metadata = fields["metadata"]
         if not isinstance(self.metadata, dict):
             raise TypeError("metadata must be a dict")
+        self.scaling = self._learned(fields.get("scaling", []))
+
+    def _learned(self, names: Any) -> dict[str, int]:
+        """Return the arrays of learned center and scale that the header names, and their columns."""
+        n = {"input_scaling": self.spec.n_in, "target_scaling": self.spec.n_out}
+        kinds = {"input_scaling": self.spec.scale_inputs, "target_scaling": self.spec.scale_targets}
+        if not isinstance(names, list) or not all(name in n for name in names):
+            raise ValueError("scaling must list what was learned")
+        for name in names:
+            how = kinds[name]
+            if how is None or how.kind == "given":
+                raise ValueError(f"it has a learned {name}, but nothing was to be learned")
+        return {name: n[name] for name in names}
+
+    def dtype_of(self, name: str) -> np.dtype[Any]:
+        """Return the dtype of an array that goes with the header."""
+        return np.dtype(np.float64) if name in self.scaling else self.spec.dtype
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -49,7 +66,7 @@ class Header:
             shapes["slots"] = (optimizers.n_slots(self.optimizer), n)
         if self.has_mask:
             shapes["mask"] = (n,)
-        return shapes
+        return shapes | {name: (2, columns) for name, columns in self.scaling.items()}
 
     def fill(self, state: State, arrays: dict[str, Array]) -> None:
         """Make `state`, an empty one, the network that header and arrays describe; the arrays are copied."""
@@ -58,6 +75,7 @@ class Header:
         state.metadata = self.metadata
         if self.has_mask:
             state.mask = arrays["mask"]
+        state._reader = state._reader.with_numbers({name: arrays[name] for name in self.scaling})
         if self.optimizer is not None:
             state._use(self.optimizer)
             state._memory.slots[...] = arrays["slots"]
@@ -104,6 +122,8 @@ def pack(state: State) -> dict[str, Any]:
     }
     if state.mask is not None:
         fields["mask"] = True
+    if learned := state._reader.numbers():
+        fields["scaling"] = list(learned)
     try:
         text = json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -115,6 +135,7 @@ def pack(state: State) -> dict[str, Any]:
         arrays["slots"] = state._memory.slots
     if state.mask is not None:
         arrays["mask"] = state.mask
+    arrays |= learned
     return arrays if own_loss is None else {**arrays, "own_loss": own_loss}
 
 

@@ -15,10 +15,11 @@ from cbp import _core, tables
 from cbp._arguments import whole
 from cbp._own_loss import OwnLoss, find_loss
 from cbp.layers import MAX_UNITS, Dense, read_init
+from cbp.scaling import read_scaling
 from cbp.tables import Row
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array, DTypeLike, InitFunction, InitLike, LossLike
+    from cbp._typing import ActivationLike, Array, DTypeLike, InitFunction, InitLike, LossLike, ScalingLike
 
 DEFAULT_LOSS = "half_squared_error"
 DTYPES = ("float32", "float64")
@@ -39,6 +40,8 @@ class Spec:
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,
+        scale_inputs: ScalingLike | None = None,
+        scale_targets: ScalingLike | None = None,
     ) -> None:
         self.n_in, self.layers = _read_layers(layers, activation, activation if output is None else output)
         self.loss = canonical_loss(self.layers[-1]) if loss is None else find_loss(loss)
@@ -48,8 +51,11 @@ class Spec:
             raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
         self.reduction = reduction
         self.seed = int.from_bytes(os.urandom(8)) >> 1 if seed is None else whole(seed, "seed", 0, 2**64 - 1)
+        self.scale_inputs = read_scaling(scale_inputs, self.n_in, "scale_inputs")
+        self.scale_targets = read_scaling(scale_targets, self.n_out, "scale_targets")
         self._check_rows()
         self._check_loss()
+        self._check_scaling()
 
     @property
     def n_out(self) -> int:
@@ -90,6 +96,20 @@ class Spec:
                 f"the loss {self.loss.name} needs the output activation {self.loss.partner}; the output is {given}"
             )
 
+    @property
+    def scales(self) -> bool:
+        """Whether inputs or targets are scaled."""
+        return self.scale_inputs is not None or self.scale_targets is not None
+
+    def _check_scaling(self) -> None:
+        if self.scale_targets is None:
+            return
+        if self.loss.targets != (-np.inf, np.inf) or (self.outputs is not None and self.outputs.row_wise):
+            raise ValueError(
+                f"scale_targets needs targets that may be any number, which those of {self.loss.name} with the output "
+                f"{self.layers[-1]} are not"
+            )
+
     def plan(self, isa: str | None = None) -> _core.Plan:
         """Make the core's plan; `isa` names the instruction set, None takes the best."""
         layers = [layer.core() for layer in self.layers]
@@ -116,6 +136,7 @@ class Spec:
 
         A loss of the user's own is there as the function, which JSON cannot keep.
         """
+        scaling = {"scale_inputs": self.scale_inputs, "scale_targets": self.scale_targets}
         return {
             "layers": [self.n_in, *(layer.config() for layer in self.layers)],
             "loss": self.loss.config(),
@@ -123,6 +144,7 @@ class Spec:
             "dtype": self.dtype.name,
             "reduction": self.reduction,
             "seed": self.seed,
+            **{name: how.config() for name, how in scaling.items() if how is not None},
         }
 
     @classmethod
@@ -136,7 +158,9 @@ class Spec:
     def __str__(self) -> str:
         widths = " > ".join([str(self.n_in), *map(str, self.layers)])
         summed = ", sum" if self.reduction == "sum" else ""
-        return f"Network({widths}, {self.loss}{summed}, {self.dtype.name})"
+        scaled = "" if self.scale_inputs is None else f", inputs {self.scale_inputs}"
+        scaled += "" if self.scale_targets is None else f", targets {self.scale_targets}"
+        return f"Network({widths}, {self.loss}{summed}, {self.dtype.name}{scaled})"
 
 
 def canonical_loss(output: Dense) -> Row:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from cbp import _core, _packing, optimizers
-from cbp._data import Reader
+from cbp._scaled import reader_for
 from cbp._spec import Spec
 from cbp.layers import Layer, set_mask
 
 if TYPE_CHECKING:
     from cbp._typing import Array, ArrayLike, OptimizerLike
     from cbp.optimizers import Optimizer
+    from cbp.scaling import Scaling
 
 
 class State(_core.Direct):
@@ -32,7 +33,8 @@ class State(_core.Direct):
         self._spec, self._plan = spec, plan
         self._memory = _core.Memory(plan, params)
         self._params, self._grad = self._memory.theta, self._memory.grad
-        self._reader = Reader(spec, plan)
+        self._reader = reader_for(spec, plan)
+        self._memory.scales = spec.scales
         self._layers = tuple(Layer(dense, self._memory, number) for number, dense in enumerate(spec.layers))
         for number, dense in enumerate(spec.layers):
             if not dense.trainable:
@@ -156,6 +158,16 @@ class State(_core.Direct):
         """The optimiser in use, or None before the first one. Its state lives with the network."""
         return self._optimizer
 
+    @property
+    def input_scaling(self) -> Scaling | None:
+        """How inputs are scaled: see `Scaling`. None where they are taken as they are."""
+        return self._reader.input_scaling
+
+    @property
+    def target_scaling(self) -> Scaling | None:
+        """How targets are scaled: see `Scaling`. None where they are taken as they are."""
+        return self._reader.target_scaling
+
     def get_config(self) -> dict[str, Any]:
         """Return the description of the network, without its numbers, as a dict that JSON can keep.
 
@@ -214,9 +226,13 @@ class State(_core.Direct):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, State):
             return NotImplemented
-        if self.get_config() != other.get_config() or self._params.tobytes() != other._params.tobytes():
-            return False
-        return (self.mask is None) == (other.mask is None) and np.array_equal(self.mask, other.mask)  # type: ignore[arg-type]
+        return self.get_config() == other.get_config() and self._numbers() == other._numbers()
+
+    def _numbers(self) -> dict[str, bytes]:
+        """Return all arrays that tell one network from another of the same configuration."""
+        fixed = {} if self.mask is None else {"mask": self.mask}
+        arrays = {"params": self._params, **fixed, **self._reader.numbers()}
+        return {name: array.tobytes() for name, array in arrays.items()}
 
     __hash__ = None  # type: ignore[assignment]
 

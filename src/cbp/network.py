@@ -16,7 +16,7 @@ from cbp.textbook import Textbook
 from cbp.training import Trainer
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array, ArrayLike, DTypeLike, InitLike, LossLike, Path
+    from cbp._typing import ActivationLike, Array, ArrayLike, DTypeLike, InitLike, LossLike, Path, ScalingLike
     from cbp.trace import Trace
 
 __all__ = ["Dense", "Layer", "Network"]
@@ -48,6 +48,13 @@ class Network(Textbook, Trainer):
         The objective J: the weighted mean of the samples' costs, or their weighted sum.
     seed : int, optional
         From 0 to 2**64 - 1. Decides the weights and every shuffle. Default: drawn anew, and kept in `seed`.
+    scale_inputs, scale_targets : str or tuple, optional
+        Scale every column: x' = (x - center) / scale, computed in float64. "standard": mean and standard deviation
+        (divisor n); "minmax": to 0 to 1, or ("minmax", low, high); "robust": median and interquartile range. They are
+        learned from the training rows of the first `fit` or `partial_fit`, unweighted, and kept then; a column without
+        spread has scale 1. Or numbers of your own, (center, scale), each one for all columns or one a column. Data are
+        passed in units of their own and predictions returned in them; losses, `forward`, `activations` and `trace` are
+        those of the scaled numbers. See `learn_scaling`, `input_scaling`, `target_scaling`.
 
     Raises
     ------
@@ -86,8 +93,10 @@ class Network(Textbook, Trainer):
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,
+        scale_inputs: ScalingLike | None = None,
+        scale_targets: ScalingLike | None = None,
     ) -> None:
-        spec = Spec(layers, activation, output, loss, init, dtype, reduction, seed)
+        spec = Spec(layers, activation, output, loss, init, dtype, reduction, seed, scale_inputs, scale_targets)
         plan = spec.plan()
         self._setup(spec, plan, spec.initial(plan))
 
@@ -114,6 +123,8 @@ class Network(Textbook, Trainer):
         ------
         ValueError, TypeError
             `X` or `out` does not fit.
+        RuntimeError
+            The scaling is not learned yet.
 
         Examples
         --------
@@ -136,6 +147,7 @@ class Network(Textbook, Trainer):
         else:
             X = check_out(out, shape, X)
         self._plan.predict(self._params, X, out.reshape(1, -1) if single else out)
+        self._reader.restore(out)
         return out
 
     def _predict_rows(self, inputs: Inputs, out: Array | None) -> Array:
@@ -147,12 +159,13 @@ class Network(Textbook, Trainer):
             check_out(out, shape, np.empty((0, self._reader.n_in), self._spec.dtype))
         for start, end in inputs.spans():
             self._plan.predict(self._params, inputs.read(slice(start, end)), out[start:end])
+            self._reader.restore(out[start:end])
         return out
 
     def loss(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None, *, check_finite: bool = True
     ) -> float:
-        """Return the objective J of the samples; nothing is changed.
+        """Return the objective J of the samples, that of the scaled targets if they are; nothing is changed.
 
         Parameters
         ----------
