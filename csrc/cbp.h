@@ -6,7 +6,8 @@
  * touched; a pool's threads are started by the first call that has work for them.
  *
  * Symbols: layers 0..L, layer 0 is the input; n_l units in layer l; m rows in a batch; theta[l], l = 1..L, is
- * (n_{l-1} + 1, n_l) row major and its row 0 is the bias. `real` below is float or double, as the plan's dtype says.
+ * (n_{l-1} + 1, n_l) row major and its row 0 is the bias, n_{l-1} being all that feeds layer l, in the order of the
+ * layers, where it has skips. `real` below is float or double, as the plan's dtype says.
  * Every matrix is row major and contiguous, one sample a row, and every pointer aligned for its element.
  */
 #ifndef CBP_H
@@ -204,14 +205,17 @@ typedef struct {
 typedef struct {
     void *theta;    /* real[n_params] */
     void *grad;     /* real[n_params] */
-    void *slots;    /* real[n_slots * n_params] of the optimiser in use, zero before its first step */
+    void *slots;    /* real[n_slots * n_params] of the optimiser in use, and n_params more with an average; zero before
+                     * its first step */
     void *work;     /* cbp_work_bytes() bytes */
     cbp_pool *pool; /* NULL: this thread alone */
     /* NULL, or what forward, gradient, step, evaluate and epoch draw from: they are noisy. Batch b of an epoch has
      * noise->draw + b; backward has that of its forward. */
     const cbp_noise *noise;
-    const unsigned char *frozen; /* NULL, or [n_layers]: 1 where layer l = i + 1 is not trained */
-    const void *mask;            /* NULL, or real[n_params]: 0 where a parameter is not trained, else 1 */
+    /* NULL, or [n_layers]: 1 where layer l = i + 1 is fixed, and NULL, or real[n_params]: 0 where a parameter is fixed,
+     * else 1. The gradient of what is fixed is 0; no update changes it, or its slots but for the average. */
+    const unsigned char *frozen;
+    const void *mask;
 } cbp_mem;
 
 /* A set of samples; nothing in it is modified. Targets: y, or for categorical_cross_entropy labels instead. */
@@ -255,10 +259,12 @@ typedef struct {
     double loss;
     double clip_value; /* > 0: no element of the gradient is larger in an update; 0 sets no limit */
     double clip_norm;  /* > 0: the whole gradient is not longer; 0 sets no limit */
-    double average;    /* > 0: share of itself that an average of the parameters keeps in an update (slots) */
+    double average;    /* > 0: share of itself that the average, the last of the slots, keeps in an update; it begins as
+                        * the parameters after the first. 0: there is none */
 } cbp_opt;
 
-/* One update of theta in place by grad (not modified). Uses theta, grad, slots. opt->t grows by one. */
+/* One update of theta in place by grad (not modified unless it is clipped). Uses theta, grad, slots. opt->t grows by
+ * one. */
 cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate);
 
 /* cbp_gradient, and then theta -= learning_rate * grad unless *loss is not finite. Uses theta, grad, work (TRAIN). */

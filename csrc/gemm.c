@@ -1,9 +1,10 @@
 /* gemm.c - the three products of a layer, each with its last touch: nn with the activation, nt with the slope, tn with
- * 1/sum s and the optimiser's update.
+ * 1/sum s, the layer's penalty and the optimiser's update.
  *
- * Called by net.c. theta of a layer is (n_in + 1, n_out), row 0 the bias. Here is the place where work is cut into
- * parts for the pool: by columns where there are enough of them, so that a thread meets the same columns of W again on
- * the way up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one element.
+ * Called by net.c; calls limit.c. theta of a layer is (n_in + 1, n_out), row 0 the bias. Here is the place where work
+ * is cut into parts for the pool: by columns where there are enough of them, so that a thread meets the same columns of
+ * W again on the way up and in the update; by rows otherwise. Any cut keeps the bits, as long as one thread owns one
+ * element.
  */
 #include "net.h"
 
@@ -68,8 +69,13 @@ static void *element(const cbp_net *net, const void *base, int64_t index) {
 
 /* ---- nn: a layer up ---- */
 
+/* x := s x, s being the steepness */
+static void steepen(const cbp_net *net, const cbp_stage *s, rectangle at, void *x) {
+    if (s->steepness != 1) net->k->scale(at.rows, at.cols, s->steepness, x, s->n_out);
+}
+
 /* z -> g(z) in the rectangle that starts at z; d := g'(z), or log a for a row-wise activation, unless NULL */
-static void activate(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+static void apply_runs(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
     for (int i = 0; i < s->n_runs; i++) {
         const cbp_run *run = &s->runs[i];
         const int64_t first = run->first > at.col ? run->first : at.col;
@@ -78,6 +84,13 @@ static void activate(const cbp_net *net, const cbp_stage *s, rectangle at, void 
         net->k->act[run->act](at.rows, end - first, s->n_out, run->arg, element(net, z, first - at.col),
                               d ? element(net, d, first - at.col) : NULL);
     }
+}
+
+/* z -> g(s z); d := s g'(s z), or log a */
+static void activate(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+    steepen(net, s, at, z);
+    apply_runs(net, s, at, z, d);
+    if (d && !s->row_wise) steepen(net, s, at, d);
 }
 
 typedef struct {
@@ -114,10 +127,11 @@ static void up_part(void *ctx, int part, int thread) {
     if (!by_block && !later) activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
 }
 
-/* What the loss starts from: d keeps h, which is z, or log a for a row-wise activation */
+/* What the loss starts from: d keeps h, which is s z, or log a for a row-wise activation */
 static void activate_head(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+    steepen(net, s, at, z);
     if (!s->row_wise) memcpy(d, z, (size_t)(at.rows * at.cols) * net->real);
-    activate(net, s, at, z, s->row_wise ? d : NULL);
+    apply_runs(net, s, at, z, s->row_wise ? d : NULL);
 }
 
 /* A share of whole rows, after the product */
@@ -134,7 +148,7 @@ static void rows_part(void *ctx, int part, int thread) {
 /* One row: product and activation at once where the layer has one activation, unit by unit */
 static void single_up(const up_job *job) {
     const cbp_stage *s = job->s;
-    const cbp_run *run = s->n_runs == 1 && !s->row_wise ? s->runs : NULL;
+    const cbp_run *run = s->n_runs == 1 && !s->row_wise && s->steepness == 1 ? s->runs : NULL;
     job->net->k->row_up(s->n_in, s->n_out, job->a, job->theta, run, job->head, job->z, job->d);
     if (!run) (job->head ? activate_head : activate)(job->net, s, (rectangle){0, 1, 0, s->n_out}, job->z, job->d);
 }
@@ -178,12 +192,12 @@ static void down_part(void *ctx, int part, int thread) {
     const rectangle at = part_of(net, job.m, n_in, part, job.cut.parts);
     const cbp_strided delta = {element(net, job.delta, at.row * n_out), n_out, 1};
     const cbp_strided turned = {element(net, job.theta, n_out + at.col * n_out), 1, n_out};
-    const int passing = n_out <= CBP_K_BLOCK;
+    const int passing = job.d && n_out <= CBP_K_BLOCK;
     void *const e = element(net, passing ? job.d : job.e, at.row * n_in + at.col);
     job.row = at.row;
     job.col = at.col;
     net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.rooms, thread),
-                    down_touch, &job);
+                    job.d ? down_touch : NULL, &job);
 }
 
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
@@ -209,13 +223,16 @@ static void tn_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t 
     const cbp_tn_job *tn = place->tn;
     const cbp_net *net = tn->net;
     const int64_t at = tn->s->theta + (place->row + row) * tn->s->n_out + place->col + col;
-    const cbp_use *use = tn->use;
-    if (use->opt)
-        net->k->opt[use->opt->kind](rows, cols, tn->s->n_out, use->opt->arg, use->learning_rate, use->opt->t,
-                                    use->opt->loss, element(net, tn->mem->theta, at), use->factor, g, ldg,
-                                    tn->mem->slots ? element(net, tn->mem->slots, at) : NULL, net->n_params);
-    else if (use->factor != 1)
-        net->k->scale(rows, cols, use->factor, g, ldg);
+    const int is_penalized = tn->s->l1 > 0 || tn->s->l2 > 0;
+    cbp_use use = *tn->use;
+    if (is_penalized) cbp_penalize(tn, place->row + row, at, rows, cols, g, ldg), use.factor = 1;
+    if (use.opt) {
+        cbp_move(net, tn->mem, &use, at, rows, cols, tn->s->n_out, g, ldg);
+        return;
+    }
+    if (use.factor != 1) net->k->scale(rows, cols, use.factor, g, ldg);
+    for (int64_t r = 0; tn->mem->mask && r < rows; r++)
+        net->k->hold(cols, element(net, tn->mem->mask, at + r * tn->s->n_out), NULL, element(net, g, r * ldg));
 }
 
 /* Rows and columns `at` of theta[l]'s gradient; row 0, the bias's, has the input 1 in every sample */

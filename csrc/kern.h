@@ -1,8 +1,8 @@
 /* kern.h - the kernel table: what the driver may ask of an instruction set. One table per (instruction set, precision).
  *
  * Kernels see lengths and pointers, never a struct of the driver; `real` is the table's precision. Called by net.c,
- * noise.c, gemm.c, train.c, init.c, rng.c; filled by kern/all.inc. Every table gives the same bits as every other of
- * its precision.
+ * noise.c, gemm.c, train.c, limit.c, init.c, rng.c; filled by kern/all.inc. Every table gives the same bits as every
+ * other of its precision.
  */
 #ifndef CBP_KERN_H
 #define CBP_KERN_H
@@ -114,8 +114,9 @@ typedef struct {
     void (*opt[CBP_N_OPT])(int64_t rows, int64_t cols, int64_t ld, const double *arg, double lr, int64_t t, double loss,
                            void *w, double factor, const void *g, int64_t ldg, void *slots, int64_t n);
 
-    /* d (rows, cols) := e * d; x := factor * x; rows ld or lde reals apart */
+    /* d (rows, cols) := e * d; x := x + e; x := factor * x; rows ld or lde reals apart */
     void (*multiply)(int64_t rows, int64_t cols, const void *e, int64_t lde, void *d, int64_t ld);
+    void (*add)(int64_t rows, int64_t cols, const void *e, int64_t lde, void *x, int64_t ld);
     void (*scale)(int64_t rows, int64_t cols, double factor, void *x, int64_t ld);
     void (*scale_rows)(int64_t m, int64_t n, const void *s, const void *x, void *out); /* out (m, n) := s[r] * x[r] */
     void (*one_hot)(int64_t m, int64_t n, const int64_t *label, void *y); /* y (m, n) := 1 at label[r], else 0 */
@@ -130,10 +131,24 @@ typedef struct {
     void (*disturb)(int64_t n, double deviation, const double *u, const void *x,
                     void *out); /* out[n] := x + deviation * u, in double, rounded once */
 
+    /* What holds an update back (limit.c).
+     * penalize: g (rows, cols) := factor g + l2 w + l1 sign(w), one fma each; w's rows ld, g's ldg reals apart.
+     * norms: the sums of |x| and of x^2, x[n], in double, in 32 interleaved chains. clip: x[n] within -limit ..
+     * limit. hold: x[n] := old, or 0 for NULL, where mask is 0. shorten: columns of w (rows, cols), ld reals from row
+     * to row, longer than limit become that long, except where mask, laid out the same or NULL, is 0. average: a[n] +=
+     * share (w - a). */
+    void (*penalize)(int64_t rows, int64_t cols, double factor, double l1, double l2, const void *w, int64_t ld,
+                     void *g, int64_t ldg);
+    void (*norms)(int64_t n, const void *x, double *absolute, double *square);
+    void (*clip)(int64_t n, double limit, void *x);
+    void (*hold)(int64_t n, const void *mask, const void *old, void *x);
+    void (*shorten)(int64_t rows, int64_t cols, int64_t ld, double limit, void *w, const void *mask);
+    void (*average)(int64_t n, double share, const void *w, void *a);
+
     /* A batch of one row, layer by layer; theta (k + 1, n), row 0 the bias, and W below it.
      * up: z (n) := bias + a W, a (k); with a run (not row-wise) then z := g(z), and d (n), if not NULL, := g'(z), or
-     * the net input with keep_z. down: d (k) := (delta W^T) * d, e (k) is scratch. gradient: g (k + 1, n) := [1 a]^T
-     * delta. */
+     * the net input with keep_z. down: d (k) := (delta W^T) * d, e (k) is scratch; d NULL: e := delta W^T. gradient: g
+     * (k + 1, n) := [1 a]^T delta. */
     void (*row_up)(int64_t k, int64_t n, const void *a, const void *theta, const cbp_run *run, int keep_z, void *z,
                    void *d);
     void (*row_down)(int64_t k, int64_t n, const void *delta, const void *theta, void *e, void *d);

@@ -1,8 +1,8 @@
 /* net.c - forward, backward, gradient as sequences of kernel calls over void pointers and offsets.
  *
- * Called by the front ends and train.c; calls gemm.c, noise.c and the kernel table. No number is touched here but the
- * sums of a batch. Two arrays per layer: A holds z, then a = g(z); D holds g'(z) on the way up and becomes delta on the
- * way down.
+ * Called by the front ends and train.c; calls gemm.c, noise.c, limit.c and the kernel table. No number is touched here
+ * but the sums of a batch. Two arrays per layer: A holds z, then a = g(z); D holds g'(z) on the way up and becomes
+ * delta on the way down.
  */
 #include "net.h"
 #include "prim.h"
@@ -20,8 +20,8 @@ static void layer_up(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f,
                      int64_t m, void *room, cbp_pool *pool) {
     const cbp_stage *s = &net->stage[l];
     const int head = l == net->n_layers && net->loss_is_head;
-    const void *below = l > 1 ? cbp_frame_a(net, f, l - 1) : x;
-    const void *a = cbp_at(below, first * s->n_in, net->real);
+    if (s->n_sources > 1) cbp_join(net, f, x, l, first, m, pool);
+    const void *a = cbp_at(cbp_inputs(net, f, x, l), first * s->n_in, net->real);
     const size_t start = (size_t)(first * s->n_out) * net->real;
     char *const z = (char *)cbp_frame_a(net, f, l) + start, *const d = (char *)cbp_frame_d(net, f, l) + start;
     cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, d, room, head, pool);
@@ -44,16 +44,37 @@ typedef struct {
     cbp_pool *pool; /* for each block */
 } predict_job;
 
+static void *output_of(const predict_job *job, int64_t first) {
+    return (char *)job->out + (size_t)(first * job->net->n_out) * job->net->real;
+}
+
+/* The same as below for a plan with skips, which needs the outputs of all layers */
+static void predict_joined(const predict_job *job, int64_t first, int64_t m, const cbp_desk *at) {
+    const cbp_net *net = job->net;
+    const cbp_frame f = {.m = m, .a = at->buffer[0], .joined = at->buffer[1]};
+    const void *const x = cbp_at(job->x, first * net->n_in, net->real);
+    for (int l = 1; l <= net->n_layers; l++) {
+        const cbp_stage *s = &net->stage[l];
+        void *const z = l < net->n_layers ? cbp_frame_a(net, &f, l) : output_of(job, first);
+        if (s->n_sources > 1) cbp_join(net, &f, x, l, 0, m, job->pool);
+        cbp_up(net, s, m, cbp_inputs(net, &f, x, l), cbp_at(job->mem->theta, s->theta, net->real), z, NULL, at->rooms,
+               0, job->pool);
+    }
+}
+
 /* At most CBP_BLOCK_ROWS rows from row `first`, at one of the workspace's desks; the last layer writes to out */
 static void predict_block(const predict_job *job, int64_t first, int desk) {
     const cbp_net *net = job->net;
     const int64_t m = cbp_block_rows(job->n - first);
     const cbp_desk at = cbp_desk_at(net, job->n, desk, job->mem->work);
     const void *a = cbp_at(job->x, first * net->n_in, net->real);
+    if (net->joined) {
+        predict_joined(job, first, m, &at);
+        return;
+    }
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
-        void *const z =
-            l < net->n_layers ? at.buffer[l % 2] : (char *)job->out + (size_t)(first * net->n_out) * net->real;
+        void *const z = l < net->n_layers ? at.buffer[l % 2] : output_of(job, first);
         cbp_up(net, s, m, a, cbp_at(job->mem->theta, s->theta, net->real), z, NULL, at.rooms, 0, job->pool);
         a = z;
     }
@@ -95,6 +116,13 @@ static void own_cost(const cbp_net *net, const cbp_frame *f, int64_t m, const vo
     net->k->multiply(m, net->n_out, f->scratch, net->n_out, d, net->n_out);
 }
 
+/* Where the loss or act_back made the derivative by s z, the output's d becomes that by z, which is delta */
+static void steepen_delta(const cbp_net *net, int64_t m, void *d) {
+    const cbp_stage *s = &net->stage[net->n_layers];
+    if (s->steepness != 1 && (net->loss_is_head || s->row_wise))
+        net->k->scale(m, net->n_out, s->steepness, d, net->n_out);
+}
+
 /* f->c[r] := the cost of rows first .. first + m; the output's d becomes delta (equation 1 of the backward pass) */
 static void cost(const cbp_net *net, const cbp_frame *f, const cbp_data *data, int64_t first, int64_t m) {
     const cbp_stage *s = &net->stage[net->n_layers];
@@ -108,6 +136,7 @@ static void cost(const cbp_net *net, const cbp_frame *f, const cbp_data *data, i
     else
         net->k->loss[net->loss](m, net->n_out, net->loss_arg, y, a, d, !s->row_wise, f->c + first);
     if (!net->loss_is_head && s->row_wise) net->k->act_back[s->runs[0].act](m, net->n_out, a, d);
+    steepen_delta(net, m, d);
 }
 
 double cbp_objective(const cbp_net *net, cbp_sums sums) {
@@ -148,6 +177,7 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
         cost(net, &f, &block, 0, block.n);
         net->k->weighted_sum(block.n, block.weight, f.c, &sums.cost, &sums.weight);
     }
+    if (net->is_penalized) sums.cost += sums.weight * cbp_penalty(net, mem->theta);
     *loss = cbp_objective(net, sums);
     cbp_fp_leave(mode);
     return sums.weight > 0 ? CBP_OK : CBP_ZERO_WEIGHT;
@@ -159,6 +189,10 @@ cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *
 static void layer_down(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l, int64_t first, int64_t m,
                        void *room, cbp_pool *pool) {
     const cbp_stage *s = &net->stage[l];
+    if (s->n_sources > 1 || net->stage[l - 1].feeds > l) {
+        cbp_split(net, mem, f, l, first, m, room, pool);
+        return;
+    }
     const size_t in = (size_t)(first * s->n_in) * net->real;
     const void *delta = cbp_at(cbp_frame_d(net, f, l), first * s->n_out, net->real);
     cbp_down(net, s, m, delta, cbp_at(mem->theta, s->theta, net->real), (char *)f->scratch + in,
@@ -193,8 +227,9 @@ static void gradient_part(void *ctx, int part, int thread) {
     const batch_job *job = ctx;
     const cbp_net *net = job->net;
     for (int l = job->last; l >= job->first; l--) {
+        if (cbp_is_frozen(job->mem, l)) continue;
         const void *delta = job->data->weight ? job->f->scratch : cbp_frame_d(net, job->f, l);
-        const void *below = l > 1 ? cbp_frame_a(net, job->f, l - 1) : job->data->x;
+        const void *below = cbp_inputs(net, job->f, job->data->x, l);
         const cbp_tn_job tn = {net,       job->mem, &net->stage[l], job->use,
                                job->f->m, below,    delta,          cbp_room(job->f->rooms, thread)};
         cbp_tn_part(&tn, part, job->cut.parts);
@@ -217,14 +252,15 @@ static void run_gradient(batch_job *job, int first, int last) {
     cbp_pool_run(job->mem->pool, job->cut, gradient_part, job);
 }
 
-/* sum_r s_r a_r delta_r of every layer; with weights one layer at a time, since they share one place for s_r delta_r */
-static void gradients(batch_job *job) {
+/* sum_r s_r a_r delta_r of the layers from the lowest up; with weights one layer at a time, since they share one place
+ * for s_r delta_r */
+static void gradients(batch_job *job, int lowest) {
     const cbp_net *net = job->net;
     if (!job->data->weight) {
-        run_gradient(job, 1, net->n_layers);
+        if (lowest <= net->n_layers) run_gradient(job, lowest, net->n_layers);
         return;
     }
-    for (int l = net->n_layers; l >= 1; l--) {
+    for (int l = net->n_layers; l >= lowest; l--) {
         net->k->scale_rows(job->f->m, net->stage[l].n_out, job->data->weight, cbp_frame_d(net, job->f, l),
                            job->f->scratch);
         run_gradient(job, l, l);
@@ -235,24 +271,28 @@ static void gradients(batch_job *job) {
 static int narrow_output(const cbp_net *net) { return net->n_out < 4 * net->k->panel; }
 
 /* After forward of all layers, or of all but the output where `up` is to make that: costs, deltas, gradient, and the
- * update by opt, unless that is NULL or the cost not finite */
+ * update by opt, unless that is NULL or the cost not finite. With an update, nothing is made that no trained layer
+ * needs. */
 static cbp_sums backward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const cbp_data *data, int up,
                          cbp_opt *opt, double learning_rate) {
-    const int narrow = narrow_output(net), l = net->n_layers;
-    batch_job job = {.net = net, .mem = mem, .f = f, .data = data, .up = up, .down = narrow && l > 1};
+    const int narrow = narrow_output(net), l = net->n_layers, lowest = opt ? cbp_lowest_trained(net, mem) : 1;
+    batch_job job = {.net = net, .mem = mem, .f = f, .data = data, .up = up, .down = narrow && l > lowest};
     const double products = (double)(job.up + job.down) * HEAD_PRODUCT_FLOPS * net->stage[l].n_in;
     job.cut = cbp_cut_for(mem->pool, (double)(f->m * net->n_out) * (products + HEAD_FLOPS));
     if (net->own_loss) job.cut = (cbp_cut){1, 1}; /* in the thread that called */
     cbp_pool_run(mem->pool, job.cut, head_part, &job);
     cbp_sums sums = {0, 0};
     net->k->weighted_sum(f->m, data->weight, f->c, &sums.cost, &sums.weight);
+    if (net->is_penalized) sums.cost += sums.weight * cbp_penalty(net, mem->theta);
     if (opt && !isfinite(sums.cost)) return sums;
     if (opt) opt->t++, opt->loss = cbp_objective(net, sums);
     const double factor = net->reduction == CBP_SUM ? 1 : sums.weight > 0 ? 1 / sums.weight : 0;
-    const cbp_use use = {opt, learning_rate, factor};
+    const double penalty = net->reduction == CBP_SUM ? sums.weight : sums.weight > 0;
+    const cbp_use use = {opt, learning_rate, factor, penalty};
     job.use = &use;
-    for (int k = narrow ? l - 1 : l; k >= 2; k--) layer_down(net, mem, f, k, 0, f->m, f->rooms, mem->pool);
-    gradients(&job);
+    for (int k = narrow ? l - 1 : l; k > lowest; k--) layer_down(net, mem, f, k, 0, f->m, f->rooms, mem->pool);
+    gradients(&job, lowest);
+    if (!opt && mem->frozen) cbp_clear_frozen(net, mem);
     return sums;
 }
 

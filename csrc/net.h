@@ -1,18 +1,24 @@
-/* net.h - the plan from inside: what plan.c makes and net.c, noise.c, gemm.c, train.c, init.c read. Not installed. */
+/* net.h - the plan from inside: what plan.c makes and net.c, noise.c, gemm.c, train.c, limit.c, init.c read. Not
+ * installed. */
 #ifndef CBP_NET_H
 #define CBP_NET_H
 
 #include "kern.h"
 #include "pool.h"
 
+#include <string.h>
+
 typedef struct {
-    int n_in, n_out;
+    int n_in, n_out;      /* n_in: of all sources together */
     int64_t theta;        /* offset of theta[l] in the parameter vector */
     int64_t units_before; /* n_1 + .. + n_{l-1} */
     int n_runs;
     const cbp_run *runs;
     int row_wise;                                /* its one activation is a function of the whole row */
     double steepness, dropout, l1, l2, max_norm; /* as in cbp_dense; a steepness of 0 is 1 here */
+    int n_sources, feeds;                        /* layers that feed this one; the last one that it feeds */
+    const int *sources;                          /* their numbers, rising: l - 1 is the last */
+    int64_t joined_before;                       /* inputs of the layers below that have several sources */
 } cbp_stage;
 
 struct cbp_net {
@@ -26,8 +32,10 @@ struct cbp_net {
     cbp_own_loss *own_loss; /* instead of loss, unless NULL */
     void *own_ctx;
     double input_noise, input_dropout;
-    int single_rows;     /* batches of one row go ways of their own; a test sets 0 to compare */
-    size_t online_bytes; /* of the copy that online.c trains on, or 0: too large */
+    int is_penalized, has_max_norm; /* some layer */
+    int64_t joined;                 /* inputs of all layers that have several sources */
+    int single_rows;                /* batches of one row go ways of their own; a test sets 0 to compare */
+    size_t online_bytes;            /* of the copy that online.c trains on, or 0: too large */
     cbp_reduction reduction;
     const cbp_kern *k;
     const cbp_stage *stage; /* stage[l], l = 1..L */
@@ -36,15 +44,16 @@ struct cbp_net {
 /* Where things lie in a workspace for m rows (plan.c) */
 typedef struct {
     int64_t m;
-    int64_t first;   /* which row of a noisy pass is the first here */
-    char *a, *d;     /* A^l and D^l, found with cbp_frame_a and _d */
-    void *noisy;     /* (m, n_0) inputs of a noisy pass, or NULL where the network leaves them alone */
-    void *y;         /* (m, n_L) targets gathered or made from labels */
-    void *scratch;   /* (m, widest) */
-    void *rooms;     /* CBP_MAX_PARTS times CBP_ROOM bytes, or NULL where no layer is wide enough to need it */
-    double *c;       /* [m] cost per row */
-    void *x, *s;     /* EPOCH: gathered rows and weights */
-    int64_t *labels; /* EPOCH: gathered labels */
+    int64_t first;    /* which row of a noisy pass is the first here */
+    char *a, *d;      /* A^l and D^l, found with cbp_frame_a and _d */
+    void *noisy;      /* (m, n_0) inputs of a noisy pass, or NULL where the network leaves them alone */
+    void *y;          /* (m, n_L) targets gathered or made from labels */
+    void *scratch;    /* (m, widest) */
+    char *e, *joined; /* plans with skips: errors so far, laid out like A; inputs of layers with several sources */
+    void *rooms;      /* CBP_MAX_PARTS times CBP_ROOM bytes, or NULL where no layer is wide enough to need it */
+    double *c;        /* [m] cost per row */
+    void *x, *s;      /* EPOCH: gathered rows and weights */
+    int64_t *labels;  /* EPOCH: gathered labels */
     size_t bytes;
 } cbp_frame;
 
@@ -54,8 +63,8 @@ enum {
 };
 static inline int64_t cbp_block_rows(int64_t n) { return n < CBP_BLOCK_ROWS ? n : CBP_BLOCK_ROWS; }
 
-/* Where one thread works in a PREDICT workspace: two buffers take turns as input and output of a layer; its room, or
- * all threads' where there is one desk only */
+/* Where one thread works in a PREDICT workspace: two buffers take turns as input and output of a layer, or, in plans
+ * with skips, hold what is `a` and `joined` in a frame; its room, or all threads' where there is one desk only */
 typedef struct {
     char *buffer[2];
     void *rooms;
@@ -72,6 +81,8 @@ static inline void *cbp_room(void *rooms, int thread) {
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work);
 void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l);
+void *cbp_frame_e(const cbp_net *net, const cbp_frame *f, int l);
+void *cbp_frame_joined(const cbp_net *net, const cbp_frame *f, int l);
 
 /* Sums over samples: s_r C_r, and s_r */
 typedef struct {
@@ -89,6 +100,13 @@ static inline const void *cbp_at(const void *base, int64_t elements, size_t real
     return (const char *)base + elements * (int64_t)real;
 }
 
+/* rows x cols from `from` to `to`, whose rows lie so many reals apart */
+static inline void cbp_copy_rows(size_t real, int64_t rows, int64_t cols, const void *from, int64_t from_row, void *to,
+                                 int64_t to_row) {
+    for (int64_t i = 0; i < rows; i++)
+        memcpy((char *)to + (size_t)(i * to_row) * real, cbp_at(from, i * from_row, real), (size_t)cols * real);
+}
+
 /* ---- gemm.c ---- */
 
 /* Threads that so much work is worth, with a part for each; the same, with a matrix (m, n) cut into parts of its own;
@@ -102,15 +120,17 @@ void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, in
 void cbp_up(const cbp_net *net, const cbp_stage *s, int64_t m, const void *a, const void *theta, void *z, void *d,
             void *rooms, int head, cbp_pool *pool);
 
-/* An error down: d (m, n_{l-1}), which holds g'(z), becomes (delta W^T) * g'(z). e: room for (m, n_{l-1}) */
+/* An error down: d (m, n_{l-1}), which holds g'(z), becomes (delta W^T) * g'(z). e: room for (m, n_{l-1}), which
+ * becomes delta W^T itself where d is NULL */
 void cbp_down(const cbp_net *net, const cbp_stage *s, int64_t m, const void *delta, const void *theta, void *e, void *d,
               void *rooms, cbp_pool *pool);
 
-/* What becomes of a gradient, which is the sum over the samples times `factor`: it is kept in mem->grad, or, with an
- * optimiser, used for an update at once (mem->grad then holds nothing of use) */
+/* What becomes of a gradient, which is the sum over the samples times `factor`, and `penalty` times that of the layer's
+ * penalty: it is kept in mem->grad, or, with an optimiser, used for an update at once (mem->grad then holds nothing of
+ * use) */
 typedef struct {
     const cbp_opt *opt;
-    double learning_rate, factor;
+    double learning_rate, factor, penalty;
 } cbp_use;
 
 /* g (n_{l-1} + 1, n_l) := factor * [1 a]^T delta: one part of it */
@@ -132,6 +152,21 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
 const void *cbp_noisy_inputs(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x);
 const void *cbp_inputs_made(const cbp_mem *mem, const cbp_frame *f, const void *x);
 void cbp_drop(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l); /* dropout of A^l and D^l */
+/* ---- join.c: layers with several sources, and their sources ---- */
+
+/* What layer l is fed with, for all rows: the outputs of its source, or of all of them side by side in the frame */
+static inline const void *cbp_inputs(const cbp_net *net, const cbp_frame *f, const void *x, int l) {
+    return net->stage[l].n_sources > 1 ? cbp_frame_joined(net, f, l) : l > 1 ? cbp_frame_a(net, f, l - 1) : x;
+}
+
+/* Puts rows first .. first + m of them side by side where there are several */
+void cbp_join(const cbp_net *net, const cbp_frame *f, const void *x, int l, int64_t first, int64_t m, cbp_pool *pool);
+
+/* An error down to all sources of layer l but the inputs, for rows first .. first + m: it is added to what the layers
+ * above l have sent there, e^k = (.. (the last layer's part) + .. ) + layer l's part; and in a layer k whose errors are
+ * all there, which is when l = k + 1, D^k, which holds g'(z), becomes e^k * g'(z) */
+void cbp_split(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l, int64_t first, int64_t m, void *room,
+               cbp_pool *pool);
 
 /* online.c: trains on the first n rows of an epoch one by one, as batches of one row would, and returns how many it
  * made: those before the first whose cost is not finite, or none where it does not apply. The last row of all is for
@@ -140,6 +175,31 @@ void cbp_drop(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l)
 size_t cbp_online_bytes(const cbp_net *net);
 int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
                    int64_t n, const double *learning_rate, int one_rate, cbp_sums *sums);
+
+/* ---- limit.c ---- */
+
+/* Layer l is not trained; the first that is, or n_layers + 1; grad := 0 in those that are not */
+int cbp_is_frozen(const cbp_mem *mem, int l);
+int cbp_lowest_trained(const cbp_net *net, const cbp_mem *mem);
+void cbp_clear_frozen(const cbp_net *net, const cbp_mem *mem);
+
+/* What the weights cost a sample; a block of a penalised layer's gradient made complete, factor included: `row` its
+ * first row, 0 being the bias, at element `at` of the parameters */
+double cbp_penalty(const cbp_net *net, const void *theta);
+void cbp_penalize(const cbp_tn_job *tn, int64_t row, int64_t at, int64_t rows, int64_t cols, void *g, int64_t ldg);
+
+/* A step of the optimiser on a rectangle of the parameters at element `at`, rows ld apart, from g, rows ldg apart.
+ * Where the mask is 0 parameters and state stay. */
+void cbp_move(const cbp_net *net, const cbp_mem *mem, const cbp_use *use, int64_t at, int64_t rows, int64_t cols,
+              int64_t ld, const void *g, int64_t ldg);
+
+/* Whether the whole gradient must be known before an update; grad clipped; what follows an update that is complete;
+ * whether mem->slots is read; whether there is something that online.c knows nothing of */
+int cbp_clips(const cbp_opt *opt);
+void cbp_clip(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt);
+void cbp_settle(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt);
+int cbp_needs_slots(const cbp_opt *opt);
+int cbp_is_limited(const cbp_mem *mem, const cbp_opt *opt);
 
 /* ---- rng.c ---- */
 

@@ -70,19 +70,12 @@ static cbp_small lay_out(const cbp_net *net, char *work) {
     return small;
 }
 
-/* rows x cols from `from` to `to`, whose rows lie so many reals apart */
-static void copy_rows(size_t real, int64_t rows, int64_t cols, const void *from, int64_t from_row, void *to,
-                      int64_t to_row) {
-    for (int64_t i = 0; i < rows; i++)
-        memcpy((char *)to + (size_t)(i * to_row) * real, cbp_at(from, i * from_row, real), (size_t)cols * real);
-}
-
 static void copy_in(const cbp_net *net, const cbp_small *small, const void *theta) {
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         const cbp_small_layer *to = &small->layer[l];
         const void *from = cbp_at(theta, s->theta, net->real);
-        copy_rows(net->real, s->n_in + 1, s->n_out, from, s->n_out, to->w, to->w_row);
+        cbp_copy_rows(net->real, s->n_in + 1, s->n_out, from, s->n_out, to->w, to->w_row);
         if (l > 1) net->k->transpose(s->n_in, s->n_out, cbp_at(from, s->n_out, net->real), to->turned, to->turned_row);
     }
 }
@@ -91,15 +84,15 @@ static void copy_out(const cbp_net *net, const cbp_small *small, void *theta) {
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         const cbp_small_layer *from = &small->layer[l];
-        copy_rows(net->real, s->n_in + 1, s->n_out, from->w, from->w_row, (char *)theta + (size_t)s->theta * net->real,
-                  s->n_out);
+        cbp_copy_rows(net->real, s->n_in + 1, s->n_out, from->w, from->w_row,
+                      (char *)theta + (size_t)s->theta * net->real, s->n_out);
     }
 }
 
 int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
                    int64_t n, const double *learning_rate, int one_rate, cbp_sums *sums) {
     if (!net->single_rows || net->online_bytes == 0) return 0;
-    if (opt->kind != CBP_OPT_sgd || n < FEWEST_ROWS) return 0;
+    if (opt->kind != CBP_OPT_sgd || n < FEWEST_ROWS || cbp_is_limited(mem, opt)) return 0;
     const cbp_frame f = cbp_frame_at(net, 1, CBP_EPOCH, mem->work);
     const cbp_small small = lay_out(net, (char *)mem->work + f.bytes);
     copy_in(net, &small, mem->theta);

@@ -4,6 +4,8 @@
  */
 #include "net.h"
 
+#include <float.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,11 +86,29 @@ static cbp_status check_loss(const cbp_spec *spec) {
     return CBP_OK;
 }
 
+/* Numbers that rise, of layers before the one below */
+static cbp_status check_skips(const cbp_dense *d, int l) {
+    if (d->n_skips < 0 || d->n_skips >= l) return CBP_BAD_SKIP;
+    if (d->n_skips > 0 && !d->skips) return CBP_NULL_ARGUMENT;
+    for (int i = 0; i < d->n_skips; i++)
+        if (d->skips[i] < (i ? d->skips[i - 1] + 1 : 0) || d->skips[i] > l - 2) return CBP_BAD_SKIP;
+    return CBP_OK;
+}
+
+/* What is checked of layer l by itself */
+static cbp_status check_one(const cbp_spec *spec, int l) {
+    const cbp_dense *d = &spec->layers[l - 1];
+    const cbp_status status = check_layer(d, l == spec->n_layers);
+    if (status) return status;
+    const int fits = d->steepness == 0 || (d->steepness >= FLT_MIN && d->steepness <= FLT_MAX);
+    return spec->dtype == CBP_FLOAT32 && !fits ? CBP_BAD_STEEPNESS : check_skips(d, l);
+}
+
 static cbp_status check_spec(const cbp_spec *spec) {
     if ((int)spec->dtype < 0 || spec->dtype >= CBP_N_DTYPE) return CBP_BAD_DTYPE;
     if (spec->n_in < 1 || spec->n_layers < 1 || !spec->layers) return CBP_BAD_SHAPE;
     for (int l = 1; l <= spec->n_layers; l++) {
-        const cbp_status status = check_layer(&spec->layers[l - 1], l == spec->n_layers);
+        const cbp_status status = check_one(spec, l);
         if (status) return status;
     }
     if (!(spec->input_noise >= 0 && spec->input_noise < INFINITY)) return CBP_BAD_INPUT_NOISE;
@@ -111,18 +131,27 @@ static int is_plain(const cbp_spec *spec) {
 static cbp_stage *stages_of(const cbp_net *net) { return (cbp_stage *)(net + 1); }
 static cbp_run *runs_of(const cbp_net *net) { return (cbp_run *)(stages_of(net) + net->n_layers + 1); }
 
+/* Layer l's sources go to `source`; returns the units of all of them */
+static int64_t fill_sources(cbp_stage *stage, const cbp_dense *d, int l, int *source) {
+    int64_t n_in = 0;
+    for (int i = 0; i <= d->n_skips; i++) {
+        source[i] = i < d->n_skips ? d->skips[i] : l - 1;
+        stage[source[i]].feeds = l;
+        n_in += stage[source[i]].n_out;
+    }
+    return n_in;
+}
+
 /* Sizes and offsets of every layer; CBP_TOO_LARGE where the parameters would not fit an address space */
-static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec) {
+static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec, cbp_run *runs, int *sources) {
     cbp_stage *stage = stages_of(net);
-    cbp_run *runs = runs_of(net);
-    int n_in = spec->n_in;
-    stage[0] = (cbp_stage){.n_out = n_in};
+    stage[0] = (cbp_stage){.n_out = spec->n_in};
     for (int l = 1; l <= spec->n_layers; l++) {
         const cbp_dense *d = &spec->layers[l - 1];
-        const int64_t weights = (int64_t)n_in * d->units;
-        if (weights > INT64_MAX / 64 - net->n_params - d->units) return CBP_TOO_LARGE;
+        const int64_t n_in = fill_sources(stage, d, l, sources), weights = n_in * d->units;
+        if (n_in > INT_MAX || weights > INT64_MAX / 64 - net->n_params - d->units) return CBP_TOO_LARGE;
         fill_runs(d, runs);
-        stage[l] = (cbp_stage){.n_in = n_in,
+        stage[l] = (cbp_stage){.n_in = (int)n_in,
                                .n_out = d->units,
                                .theta = net->n_params,
                                .units_before = net->units,
@@ -133,12 +162,19 @@ static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec) {
                                .dropout = d->dropout,
                                .l1 = d->l1,
                                .l2 = d->l2,
-                               .max_norm = d->max_norm};
+                               .max_norm = d->max_norm,
+                               .n_sources = d->n_skips + 1,
+                               .sources = sources,
+                               .joined_before = net->joined};
         runs += stage[l].n_runs;
+        sources += stage[l].n_sources;
+        if (d->n_skips > 0) net->joined += n_in;
+        net->is_penalized |= d->l1 > 0 || d->l2 > 0;
+        net->has_max_norm |= d->max_norm > 0;
         net->n_params += weights + d->units;
         net->units += d->units;
         if (d->units > net->widest) net->widest = d->units;
-        n_in = d->units;
+        if (n_in > net->widest) net->widest = (int)n_in;
     }
     return (uint64_t)net->n_params > SIZE_MAX / (4 * net->real) ? CBP_TOO_LARGE : CBP_OK;
 }
@@ -151,9 +187,13 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     if (status) return status;
     const cbp_kern *k = cbp_kern_for(spec->isa, spec->dtype);
     if (!k) return CBP_BAD_ISA;
-    size_t runs = 0;
-    for (int l = 0; l < spec->n_layers; l++) runs += (size_t)count_runs(&spec->layers[l]);
-    cbp_net *net = calloc(1, sizeof *net + ((size_t)spec->n_layers + 1) * sizeof(cbp_stage) + runs * sizeof(cbp_run));
+    size_t runs = 0, sources = 0;
+    for (int l = 0; l < spec->n_layers; l++) {
+        runs += (size_t)count_runs(&spec->layers[l]);
+        sources += (size_t)spec->layers[l].n_skips + 1;
+    }
+    const size_t stages = ((size_t)spec->n_layers + 1) * sizeof(cbp_stage);
+    cbp_net *net = calloc(1, sizeof *net + stages + runs * sizeof(cbp_run) + sources * sizeof(int));
     if (!net) return CBP_NO_MEMORY;
     net->dtype = spec->dtype;
     net->real = spec->dtype == CBP_FLOAT32 ? sizeof(float) : sizeof(double);
@@ -171,7 +211,7 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     net->input_dropout = spec->input_dropout;
     net->single_rows = 1;
     net->stage = stages_of(net);
-    status = fill_stages(net, spec);
+    status = fill_stages(net, spec, runs_of(net), (int *)(runs_of(net) + runs));
     net->online_bytes = !status && is_plain(spec) ? cbp_online_bytes(net) : 0;
     if (status)
         free(net);
@@ -202,6 +242,16 @@ static size_t layer_offset(const cbp_net *net, int64_t m, int l) {
 
 static size_t layers_bytes(const cbp_net *net, int64_t m) {
     return aligned((size_t)m * (size_t)net->units * net->real) + (size_t)net->n_layers * CBP_ALIGN;
+}
+
+/* The same for the inputs of the layers with several sources: (m, n) behind the inputs of the layers before */
+static size_t joined_offset(const cbp_net *net, int64_t m, int l) {
+    const size_t before = (size_t)m * (size_t)net->stage[l].joined_before * net->real;
+    return aligned(before) + (size_t)(l - 1) * CBP_ALIGN;
+}
+
+static size_t joined_bytes(const cbp_net *net, int64_t m) {
+    return aligned((size_t)m * (size_t)net->joined * net->real) + (size_t)net->n_layers * CBP_ALIGN;
 }
 
 /* The next `bytes` of the workspace; with no workspace, counts only */
@@ -236,11 +286,19 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
         f.s = take(&f, work, rows * real);
         f.labels = take(&f, work, rows * sizeof(int64_t));
     }
+    if (net->joined) {
+        f.e = take(&f, work, layers_bytes(net, m));
+        f.joined = take(&f, work, joined_bytes(net, m));
+    }
     return f;
 }
 
 void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l) { return f->a + layer_offset(net, f->m, l); }
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l) { return f->d + layer_offset(net, f->m, l); }
+void *cbp_frame_e(const cbp_net *net, const cbp_frame *f, int l) { return f->e + layer_offset(net, f->m, l); }
+void *cbp_frame_joined(const cbp_net *net, const cbp_frame *f, int l) {
+    return f->joined + joined_offset(net, f->m, l);
+}
 
 /* A thread gets at least four blocks, so that none waits long for another's last */
 int cbp_desks(int64_t n) {
@@ -252,22 +310,29 @@ static size_t predict_buffer(const cbp_net *net, int64_t n) {
     return aligned((size_t)cbp_block_rows(n) * (size_t)net->widest * net->real);
 }
 
+static size_t desk_bytes(const cbp_net *net, int64_t n) {
+    const int64_t m = cbp_block_rows(n);
+    return net->joined ? layers_bytes(net, m) + joined_bytes(net, m) : 2 * predict_buffer(net, n);
+}
+
 cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work) {
-    const size_t bytes = predict_buffer(net, n);
-    char *const buffers = work, *const rooms = buffers + 2 * bytes * (size_t)cbp_desks(n),
-                *const mine = buffers + 2 * bytes * (size_t)desk;
-    return (cbp_desk){{mine, mine + bytes}, cbp_needs_room(net, cbp_block_rows(n)) ? cbp_room(rooms, desk) : NULL};
+    const int64_t m = cbp_block_rows(n);
+    const size_t bytes = desk_bytes(net, n);
+    char *const rooms = (char *)work + bytes * (size_t)cbp_desks(n), *const mine = (char *)work + bytes * (size_t)desk;
+    const size_t second = net->joined ? layers_bytes(net, m) : predict_buffer(net, n);
+    return (cbp_desk){{mine, mine + second}, cbp_needs_room(net, m) ? cbp_room(rooms, desk) : NULL};
 }
 
 size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
     if (!net || batch < 0) return 0;
     const int64_t rows = mode == CBP_PREDICT || mode == CBP_EVALUATE ? cbp_block_rows(batch) : batch;
-    const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + 2.0 * net->n_in + 4.0;
+    const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + 2.0 * net->n_in + 4.0 +
+                           (net->joined ? (double)net->units + (double)net->joined : 0);
     const double rooms = (double)rooms_bytes(net, rows) + 128.0 * net->n_layers + 1024.0;
     const int desks = mode == CBP_PREDICT ? cbp_desks(batch) : 1;
     const double bound = 8.0 * (double)rows * per_row * desks + rooms;
     if (bound > (double)(SIZE_MAX / 2)) return 0;
-    if (mode == CBP_PREDICT) return 2 * predict_buffer(net, rows) * (size_t)desks + rooms_bytes(net, rows);
+    if (mode == CBP_PREDICT) return desk_bytes(net, rows) * (size_t)desks + rooms_bytes(net, rows);
     return cbp_frame_at(net, rows, mode, NULL).bytes + (mode == CBP_EPOCH ? net->online_bytes : 0);
 }
 

@@ -1,6 +1,6 @@
 /* train.c - what changes parameters: one update, and an epoch of gather, gradient, update.
  *
- * Called by the front ends; calls net.c for the gradient and the kernel table for the optimiser's loop.
+ * Called by the front ends; calls net.c for the gradient, limit.c for the optimiser's step and what goes with it.
  */
 #include "net.h"
 #include "prim.h"
@@ -16,34 +16,49 @@
 typedef struct {
     const cbp_net *net;
     const cbp_mem *mem;
-    const cbp_opt *opt;
-    double learning_rate;
+    cbp_use use;
     cbp_cut cut;
 } update_job;
 
+/* Parameters from `first` on, before `end` */
+static void update_range(const update_job *job, int64_t first, int64_t end) {
+    const void *g = cbp_at(job->mem->grad, first, job->net->real);
+    const int64_t n = end - first;
+    if (n > 0) cbp_move(job->net, job->mem, &job->use, first, 1, n, n, g, n);
+}
+
+/* A share of the parameters, without those of frozen layers */
 static void update_part(void *ctx, int part, int thread) {
     const update_job *job = ctx;
     (void)thread;
     const cbp_net *net = job->net;
     int64_t i, n;
     cbp_share(net->n_params, CBP_ALIGN, part, job->cut.parts, &i, &n);
-    char *const slots = job->mem->slots ? (char *)job->mem->slots + (size_t)i * net->real : NULL;
-    net->k->opt[job->opt->kind](1, n, n, job->opt->arg, job->learning_rate, job->opt->t, job->opt->loss,
-                                (char *)job->mem->theta + (size_t)i * net->real, 1,
-                                cbp_at(job->mem->grad, i, net->real), n, slots, net->n_params);
+    if (!job->mem->frozen) {
+        update_range(job, i, i + n);
+        return;
+    }
+    for (int l = 1; l <= net->n_layers; l++) {
+        const int64_t start = net->stage[l].theta, end = l < net->n_layers ? net->stage[l + 1].theta : net->n_params;
+        if (!cbp_is_frozen(job->mem, l)) update_range(job, start > i ? start : i, end < i + n ? end : i + n);
+    }
 }
 
 static void update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate) {
     opt->t++;
-    update_job job = {net, mem, opt, learning_rate, cbp_cut_for(mem->pool, UPDATE_FLOPS * (double)net->n_params)};
+    cbp_clip(net, mem, opt);
+    update_job job = {net, mem, {opt, learning_rate, 1, 0}, {1, 1}};
+    job.cut = cbp_cut_for(mem->pool, UPDATE_FLOPS * (double)net->n_params);
     cbp_pool_run(mem->pool, job.cut, update_part, &job);
+    cbp_settle(net, mem, opt);
 }
 
 static cbp_status check_update(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt) {
     if (!net || !mem || !mem->theta || !mem->grad || !opt) return CBP_NULL_ARGUMENT;
     if ((int)opt->kind < 0 || opt->kind >= CBP_N_OPT) return CBP_BAD_OPTIMIZER;
-    if (!mem->slots && cbp_table(CBP_OPTIMIZERS, NULL)[opt->kind].n_slots > 0) return CBP_NULL_ARGUMENT;
-    return CBP_OK;
+    if (!mem->slots && cbp_needs_slots(opt)) return CBP_NULL_ARGUMENT;
+    if (!(opt->clip_value >= 0 && opt->clip_norm >= 0)) return CBP_BAD_CLIP;
+    return opt->average >= 0 && opt->average < 1 ? CBP_OK : CBP_BAD_AVERAGE;
 }
 
 cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate) {
@@ -201,14 +216,32 @@ static cbp_status run_rows(epoch_job *job) {
     }
 }
 
-/* Batch `number` of the pass, which draws its own noise */
+/* Gradient and update by mem, unless the cost is not finite: both at once where the gradient need not be known as a
+ * whole
+ */
+static cbp_sums train_batch(const epoch_job *job, const cbp_mem *mem, const cbp_frame *f, const cbp_data *rows,
+                            double learning_rate) {
+    const cbp_net *net = job->net;
+    const int whole = cbp_clips(job->opt);
+    const cbp_sums sums = cbp_batch(net, mem, f, rows, whole ? NULL : job->opt, learning_rate);
+    if (!isfinite(sums.cost)) return sums;
+    if (whole) {
+        job->opt->loss = cbp_objective(net, sums);
+        update(net, mem, job->opt, learning_rate);
+    } else {
+        cbp_settle(net, mem, job->opt);
+    }
+    return sums;
+}
+
+/* The same for batch `number` of the pass, which draws its own noise */
 static cbp_sums run_batch(const epoch_job *job, const cbp_frame *f, const cbp_data *rows, int64_t number) {
     const double rate = job->rate[job->one_rate ? 0 : number];
-    if (!job->mem->noise) return cbp_batch(job->net, job->mem, f, rows, job->opt, rate);
+    if (!job->mem->noise) return train_batch(job, job->mem, f, rows, rate);
     const cbp_noise noise = {job->mem->noise->seed, job->mem->noise->draw + (uint64_t)number};
     cbp_mem mem = *job->mem;
     mem.noise = &noise;
-    return cbp_batch(job->net, &mem, f, rows, job->opt, rate);
+    return train_batch(job, &mem, f, rows, rate);
 }
 
 /* Batches in turn; stops before the update of one whose cost is not finite */

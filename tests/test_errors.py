@@ -46,6 +46,59 @@ NETWORK = {
         MemoryError,
         "the network is too large for this machine's address space",
     ),
+    "skip in words": (
+        lambda: cbp.Dense(2, skip="every"),
+        ValueError,
+        "skip must be numbers of layers, or 'all', not 'every'",
+    ),
+    "skip of no sense": (
+        lambda: cbp.Dense(2, skip=0),
+        TypeError,
+        "skip must be a list of numbers of layers, or 'all', not 0",
+    ),
+    "skip twice": (lambda: cbp.Dense(2, skip=[1, 0, 1]), ValueError, "skip names a layer twice: [1, 0, 1]"),
+    "half a skip": (
+        lambda: cbp.Dense(2, skip=[0.5]),
+        TypeError,
+        "a number in skip must be a whole number, not 0.5",
+    ),
+    "skip from the layer before": (
+        lambda: cbp.Network([2, 3, cbp.Dense(1, skip=[0, 1])]),
+        ValueError,
+        "layer 2 of 2 cannot skip from layer 1: it has the outputs of the layer before anyway",
+    ),
+    "skip in the first layer": (
+        lambda: cbp.Network([2, cbp.Dense(3, skip=[0]), 1]),
+        ValueError,
+        "layer 1 of 2 cannot skip from layer 0: it has the outputs of the layer before anyway",
+    ),
+    "skip from itself": (
+        lambda: cbp.Network([2, 3, cbp.Dense(3, skip=[2]), 1]),
+        ValueError,
+        "layer 2 of 3 cannot skip from layer 2: a layer is not fed by itself",
+    ),
+    "skip from above": (
+        lambda: cbp.Network([2, cbp.Dense(3, skip=[7]), 1]),
+        ValueError,
+        "layer 1 of 2 cannot skip from layer 7: only layers before it can feed it",
+    ),
+    "no steepness": (lambda: cbp.Dense(2, steepness=0), ValueError, "steepness must be greater than 0, not 0"),
+    "steepness in words": (
+        lambda: cbp.Dense(2, steepness="high"),
+        TypeError,
+        "steepness must be a number, not 'high'",
+    ),
+    "steepness beyond float32": (
+        lambda: cbp.Network([2, cbp.Dense(2, steepness=1e39)]),
+        ValueError,
+        "steepness must be a number greater than 0 that the dtype can hold",
+    ),
+    "picture of skips": (
+        lambda: cbp.Network([2, 3, cbp.Dense(1, skip=[0])]).trace([0, 1], 1).plot(),
+        ValueError,
+        "a picture shows weights between neighbouring layers, this network has skip connections; "
+        "print the trace, or see its records()",
+    ),
     "half a unit": (lambda: cbp.Network([1, 2.5]), TypeError, "the number of units must be a whole number, not 2.5"),
     "true units": (lambda: cbp.Dense(True), TypeError, "the number of units must be a whole number, not True"),
     "unknown activation": (
@@ -123,6 +176,27 @@ NETWORK = {
         lambda: assign(net(), "grad", zeros(8)),
         AttributeError,
         "net.grad cannot be replaced; to change its numbers write net.grad[:] = ...",
+    ),
+    "trainable as a number": (
+        lambda: assign(net().layers[0], "trainable", 0),
+        TypeError,
+        "trainable must be True or False, not 0",
+    ),
+    "trainable as text": (lambda: cbp.Dense(2, trainable="no"), TypeError, "trainable must be True or False, not 'no'"),
+    "mask of another shape": (
+        lambda: assign(net(), "mask", np.ones((4, 2))),
+        ValueError,
+        "net.mask must have the shape (8,), not (4, 2)",
+    ),
+    "mask of a layer": (
+        lambda: assign(net().layers[0], "mask", np.ones((3, 2))),
+        ValueError,
+        "layer.mask must have the shape (4, 2), not (3, 2)",
+    ),
+    "mask of shares": (
+        lambda: assign(net().layers[0], "mask", np.linspace(0, 1, 8).reshape(4, 2)),
+        ValueError,
+        "layer.mask must be 0 where a parameter is fixed, else 1; it is 0.14285714285714285 at (0, 1)",
     ),
     "assigned weights": (
         lambda: assign(net().layers[0], "W", zeros(3, 2)),
@@ -275,6 +349,16 @@ TRAINING = {
         "training diverged: layer 1 is no longer finite; "
         "use a smaller learning rate than 0.5, or scale the inputs and targets",
     ),
+    "trace of a penalty": (
+        lambda: cbp.Network([3, 2, cbp.Dense(2, "identity", l2=0.1)]).trace(zeros(3), zeros(2)),
+        ValueError,
+        "a trace does not show l2, which layer 2 has",
+    ),
+    "trace of frozen layers": (
+        lambda: cbp.Network([3, cbp.Dense(2, "identity", trainable=False)]).trace(zeros(3), zeros(2)),
+        ValueError,
+        "a trace shows the update of all parameters, and some of this network are fixed",
+    ),
     "gradcheck": (
         lambda: cbp.gradcheck(net(), zeros(1, 2), zeros(1, 2)),
         ValueError,
@@ -291,12 +375,14 @@ OPTIMISERS = {
     "unknown argument": (
         lambda: cbp.optimizers.Adam(lr=0.1),
         TypeError,
-        "Adam: got an unexpected keyword argument 'lr'; it takes learning_rate, beta1, beta2, eps",
+        "Adam: got an unexpected keyword argument 'lr'; it takes learning_rate, beta1, beta2, eps"
+        ", clip_value, clip_norm, average",
     ),
     "too many": (
         lambda: cbp.optimizers.SGD(1, 0, False, 5),
         TypeError,
-        "SGD: too many positional arguments; it takes learning_rate, momentum, nesterov",
+        "SGD: too many positional arguments; "
+        "it takes learning_rate, momentum, nesterov, clip_value, clip_norm, average",
     ),
     "negative rate": (lambda: cbp.optimizers.SGD(-0.1), ValueError, "learning_rate must be at least 0, not -0.1"),
     "momentum": (
@@ -334,6 +420,46 @@ OPTIMISERS = {
         TypeError,
         "nesterov must be True or False, not 1",
     ),
+    "clipping by nothing": (
+        lambda: cbp.optimizers.SGD(clip_value=0),
+        ValueError,
+        "clip_value must be greater than 0, not 0",
+    ),
+    "clipping by text": (
+        lambda: cbp.optimizers.Adam(clip_norm="long"),
+        TypeError,
+        "clip_norm must be a number, not 'long'",
+    ),
+    "an average that keeps all": (
+        lambda: cbp.optimizers.Adam(average=1),
+        ValueError,
+        "average must be less than 1, not 1",
+    ),
+    "an average that keeps nothing": (
+        lambda: cbp.optimizers.Adam(average=0),
+        ValueError,
+        "average must be greater than 0, not 0",
+    ),
+    "a limit by its place": (
+        lambda: cbp.optimizers.Adagrad(0.1, 1e-10, 1.0),
+        TypeError,
+        "Adagrad: too many positional arguments; it takes learning_rate, eps, clip_value, clip_norm, average",
+    ),
+    "a limit that changes": (
+        lambda: assign(cbp.optimizers.Adam(clip_norm=1), "clip_norm", 2),
+        AttributeError,
+        "clip_norm of an optimiser cannot be changed; make a new one",
+    ),
+    "no average": (
+        lambda: net().averaged(),
+        RuntimeError,
+        "there is no average: train with an optimiser that keeps one, as Adam(average=0.999) does",
+    ),
+    "an average too early": (
+        lambda: (lambda n: (n._use(cbp.optimizers.Adam(average=0.9)), n.averaged()))(net()),
+        RuntimeError,
+        "there is no average before the optimiser's first update",
+    ),
     "the base class": (
         lambda: cbp.optimizers.get(cbp.optimizers.Optimizer),
         TypeError,
@@ -342,7 +468,7 @@ OPTIMISERS = {
     "state of another network": (
         lambda: assign(cbp.optimizers.Adam(), "state", 1),
         AttributeError,
-        "Adam has no attribute 'state'; it has learning_rate, beta1, beta2, eps",
+        "Adam has no attribute 'state'; it has learning_rate, beta1, beta2, eps, clip_value, clip_norm, average",
     ),
 }
 
@@ -385,6 +511,7 @@ def test_sentence(act, error, sentence):
     ("module", "act", "sentence"),
     [
         ("tqdm", lambda: fit(progress=True), 'a progress bar needs tqdm: pip install "cbpnet[progress]"'),
+        ("pandas", lambda: fit().to_dataframe(), 'a data frame needs pandas: pip install "cbpnet[pandas]"'),
         ("matplotlib.pyplot", lambda: fit().plot(), 'a picture needs matplotlib: pip install "cbpnet[plot]"'),
     ],
 )

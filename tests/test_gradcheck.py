@@ -66,9 +66,11 @@ def test_a_wrong_gradient_is_found_in_its_layer(monkeypatch):
     assert "WRONG" in str(report)
 
 
-def test_a_kink_within_the_step_does_no_harm():
-    network = cbp.Network([1, 1, 1], activation="relu", output="identity", dtype="float64")
-    network.params[:] = [1e-4, 1, 0, 1]
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("distance", [1e-4, 1e-5, 1e-6, 1e-7])
+def test_a_kink_within_the_step_does_no_harm(distance, dtype):
+    network = cbp.Network([1, 1, 1], activation="relu", output="identity", dtype=dtype)
+    network.params[:] = [distance, 1, 0, 1]
     assert cbp.gradcheck(network, [[0.0]], [1.0]).ok
 
 

@@ -205,6 +205,13 @@ STRANGE = {
     "another dtype": ({"params": np.ones(26, "f8")}, "its member 'params' is not the array (26,) of float32"),
     "another order": ({"slots": np.ones((26, 2), "f4").T}, "its member 'slots' is not the array (2, 26) of float32"),
     "objects": ({"params": np.array([{}] * 26, object)}, "its member 'params' is not the array (26,) of float32"),
+    "no mask": (header(mask=True), "it has no member 'mask'"),
+    "mask that nobody announced": ({"mask": np.ones(26, "f4")}, "it has a member 'mask' that does not belong"),
+    "mask of shares": (
+        header(mask=True) | {"mask": np.full(26, 0.5, "f4")},
+        "net.mask must be 0 where a parameter is fixed, else 1; it is 0.5 at (0,)",
+    ),
+    "impossible claim of a mask": (header(mask=1), "its header describes no network: mask must be true or false"),
     "header of text": ({"header": np.array("{}")}, "its member 'header' is not the array"),
     "header without JSON": (raw(b"\x00\xff"), "its header is not JSON"),
     "nested header": (raw(b"[" * 100_000), "its header is not JSON"),

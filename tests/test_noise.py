@@ -230,6 +230,23 @@ def test_gradcheck_goes_through_the_noise(how, weight):
     assert net.gradient(X, y, weight, noise=7) != net.gradient(X, y, weight)
 
 
+@inputs
+def test_gradcheck_goes_through_the_noise_of_all_that_layers_can_have(how):
+    hidden = [
+        cbp.Dense(9, "tanh", dropout=0.5, l1=0.01),
+        cbp.Dense(7, "sigmoid", dropout=0.25, skip="all", steepness=2.0),
+        cbp.Dense(5, "softplus", dropout=0.1, skip=[0, 1], l2=0.1),
+    ]
+    net = cbp.Network(
+        [5, *hidden, cbp.Dense(2, "identity", skip="all")], dtype="float64", seed=3, scale_inputs=(0.5, 2), **how
+    )
+    X, y = data(6)
+    assert cbp.gradcheck(net, X, y, noise=7).max_error < 1e-9
+    assert net.loss(X, y, noise=7) == pytest.approx(net.gradient(X, y, noise=7), rel=1e-14)
+    net.forward(X, noise=7)
+    assert net.backward(y) == net.gradient(X, y, noise=7)
+
+
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
 def test_gradcheck_below_the_losses_with_an_output_of_their_own(output):
     net = cbp.Network([4, cbp.Dense(40, "tanh", dropout=0.5), 3], output=output, dtype="float64", seed=5)

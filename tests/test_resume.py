@@ -23,12 +23,13 @@ OPTIMIZERS = {
 } | {
     "SGD with momentum": functools.partial(optimizers.SGD, momentum=0.9),
     "SGD with Nesterov's": functools.partial(optimizers.SGD, momentum=0.9, nesterov=True),
+    "Adam that clips and averages": functools.partial(optimizers.Adam, 0.01, clip_norm=0.1, average=0.9),
 }
 every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
 
 
 def network(loss=None, dtype="float32"):
-    hidden = [cbp.Dense(9, "tanh", dropout=0.3), cbp.Dense(6, "sigmoid", dropout=0.5)]
+    hidden = [cbp.Dense(9, "tanh", dropout=0.3, l2=0.01, max_norm=2), cbp.Dense(6, "sigmoid", dropout=0.5, skip=[0])]
     return cbp.Network([4, *hidden, 2], loss=loss, dtype=dtype, seed=91, input_noise=0.1, input_dropout=0.2)
 
 

@@ -8,6 +8,7 @@ from helpers import activation, network, outputs, problem, uniform_layer, unit_a
 from reference import Oracle, activate, rows, slope
 
 import cbp
+from cbp.trace.symbols import with_symbols
 
 WIDTHS = (3, 4, 2)
 HIDDEN = (("tanh", 0.0), ("sigmoid", 0.0), ("leaky_relu", 0.01), ("identity", 0.0))
@@ -91,6 +92,43 @@ def test_formulas_with_numbers_give_the_values(dialect, options, m, weight):
     parameters = net.n_params - (5 if dialect == "E" else 0)
     one = 1 if m == 1 and weight is None else m + 1
     assert evaluated == 2 * 5 * m + 2 * parameters + one
+
+
+@pytest.mark.parametrize(
+    ("output", "loss", "m"),
+    [("sigmoid", None, 1), ("softmax", None, 2), ("softmax", "half_squared_error", 1), ("sigmoid", "huber", 2)],
+)
+def test_formulas_of_skips_and_steepness_give_the_values(output, loss, m):
+    layers = [2, cbp.Dense(2, "tanh", steepness=2), cbp.Dense(1, "sigmoid", skip=[0])]
+    layers.append(cbp.Dense(2, output, skip="all", steepness=0.5))
+    net = cbp.Network(layers, loss=loss, dtype="float64", seed=3)
+    rng = np.random.default_rng(9)
+    net.params[:] = rng.normal(0, 1, net.n_params)
+    trace = net.trace(rng.normal(0, 1, (m, 2)), np.eye(2)[:m], RATE)
+    for record in trace.records():
+        if record["quantity"] in ("net input", "delta", "gradient", "update"):
+            assert value_of(record["numbers"]) == pytest.approx(record["value"], rel=2e-3, abs=2e-3), record
+            assert record["error"] is None or record["error"] < 1e-7
+    n = trace.numbers
+    for l, steepness in ((1, 2), (2, 1)):
+        name = net.layers[l - 1].activation.name
+        a = activate(name, steepness * n.Z[l])
+        np.testing.assert_allclose(n.A[l], a, rtol=1e-13)
+        np.testing.assert_allclose(n.slopes(l), steepness * slope(name, steepness * n.Z[l], a), atol=1e-14)
+
+
+def test_formulas_of_skips_name_the_layer_of_an_input():
+    net = cbp.Network([2, cbp.Dense(1, steepness=2), cbp.Dense(1, "softmax", skip=[0], steepness=0.5)], seed=0)
+    records = net.trace([1, 2], [1]).records()
+    formulas = {record["symbol"]: record["formula"] for record in records}
+    assert formulas["z_1^2"] == "b_1^2 + w_11^2·a_1^0 + w_21^2·a_2^0 + w_31^2·a_1^1"
+    assert formulas["a_1^1"] == "g(2·z_1^1)"
+    assert formulas["δ_1^2"] == "0.5·(a_1^2 - y_1)"
+    assert formulas["δ_1^1"] == "(δ_1^2·w_31^2)·2·g′(2·z_1^1)"
+    assert formulas["∂J/∂w_31^2"] == "a_1^1·δ_1^2"
+    general = [f"{section.symbol} = {with_symbols(section.formula)}" for section in net.trace([1, 2], [1]).sections()]
+    assert "z_j^2 = b_j^2 + Σ_i w_ij^2·a_i^0 + Σ_i w_{i+2,j}^2·a_i^1" in general
+    assert "δ_j^1 = (Σ_k δ_k^2·w_{j+2,k}^2)·2·g′(2·z_j^1)" in general
 
 
 @pytest.mark.parametrize("unit", list(unit_activations()), ids=lambda unit: "-".join(map(str, unit)))

@@ -13,7 +13,7 @@ import test_derivation_d as derivation_d
 import test_derivation_e as derivation_e
 
 import cbp
-from cbp.trace.dialects import NAMES, NOTES
+from cbp.trace.dialects import DIALECTS, NAMES, NOTES
 
 RATE = 0.5
 PARTS = {"delta": ("output", "hidden"), "gradient": ("bias", "weight"), "update": ("bias", "weight")}
@@ -217,6 +217,7 @@ REFUSED = [
     ("E", {"loss": "half_squared_error"}, 2, {}, "derivation E is written for reduction='sum'"),
     ("B", {}, 1, {"sample_weight": [1]}, "derivation B has no sample weights"),
 ]
+BEYOND_DERIVATIONS = {"steepness": {"steepness": 2}, "skip connections": {"skip": [0]}}
 
 
 @pytest.mark.parametrize(("dialect", "network", "m", "options", "message"), REFUSED)
@@ -224,6 +225,14 @@ def test_what_does_not_fit_is_named(dialect, network, m, options, message):
     net = cbp.Network([2, 3, 2], dtype="float64", seed=0, **network)
     with pytest.raises(ValueError, match=message):
         net.trace(np.ones((m, 2)), [[1, 0]] * m, dialect=dialect, **options)
+
+
+@pytest.mark.parametrize("dialect", sorted(set(DIALECTS) - {"cbp"}))
+@pytest.mark.parametrize("what", BEYOND_DERIVATIONS)
+def test_what_no_derivation_has_is_named(what, dialect):
+    net = cbp.Network([2, 3, cbp.Dense(2, **BEYOND_DERIVATIONS[what])], dtype="float64", seed=0, **FITTING[dialect])
+    with pytest.raises(ValueError, match=f"^derivation {dialect} has no {what} \\(dialect='cbp' expresses every"):
+        net.trace([1, 2], [1, 0], dialect=dialect)
 
 
 def test_biases_do_not_fit_e():

@@ -137,6 +137,12 @@ def test_picture_shows_activations_and_weights():
     assert ax.get_title().startswith("learning rate 0.1: loss 10.12 → ")
 
 
+def test_picture_shows_small_changes():
+    net = cbp.Network([1, 1], output="identity", dtype="float64")
+    net.params[:] = [0, 0.25]
+    assert "0.25 → 0.2496" in draw(net.trace([1], 0, learning_rate=0.0016))[0]
+
+
 def test_picture_of_one_of_several_samples():
     net = cbp.Network([1, 1], output="identity", dtype="float64")
     net.params[:] = [0, 1]

@@ -56,7 +56,10 @@ class Memory:
     grad: Real
     optimizer: str | None
     slots: Real
+    frozen: NDArray[np.uint8]
+    mask: Real | None
     t: int
+    scales: bool
     epochs: int
     forwarded: tuple[int, bool] | None
 
@@ -72,7 +75,16 @@ class Memory:
         noise: int | None = None,
     ) -> float: ...
     def descend(self, learning_rate: float) -> None: ...
-    def set_optimizer(self, name: str, args: Sequence[float]) -> None: ...
+    def freeze(self, layer: int, fixed: bool) -> None: ...
+    def set_mask(self, mask: Real | None) -> None: ...
+    def set_optimizer(
+        self,
+        name: str,
+        args: Sequence[float],
+        clip_value: float = 0.0,
+        clip_norm: float = 0.0,
+        average: float = 0.0,
+    ) -> None: ...
     def update(self, learning_rate: float) -> None: ...
     def epoch(
         self,

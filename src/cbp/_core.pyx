@@ -224,6 +224,8 @@ cdef class Memory:
 
     cdef readonly Plan plan
     cdef readonly object theta, grad, slots, optimizer
+    cdef readonly object frozen, mask  # (L,) of bytes; (n_params,) or None: as in cbp_mem
+    cdef public bint scales  # its data, in Python, before they come here
     cdef public int64_t epochs  # made to their end; counted here, where no signal can come between
     cdef object _work, _x
     cdef cbp_mem _mem
@@ -246,6 +248,7 @@ cdef class Memory:
         self.grad = new_zeros(plan.dtype, 1, plan.n_params, True)
         self._mem.grad = PyArray_DATA(<PyArrayObject *>self.grad)
         self.slots = new_zeros(plan.dtype, 0, plan.n_params, False)
+        self.frozen = np.zeros(plan.n_layers, np.uint8)
 
     @property
     def t(self):
@@ -389,14 +392,32 @@ cdef class Memory:
         plain.kind = CBP_OPT_sgd
         self._step(&plain, learning_rate)
 
-    def set_optimizer(self, name, args):
-        """Start this optimiser anew: slots zero, t = 0."""
+    def freeze(self, int layer, bint fixed):
+        """Fix all parameters of layer 0 .. L - 1, or train it again."""
+        self._enter()
+        self.frozen[layer] = fixed
+        self._mem.frozen = <const unsigned char *>PyArray_DATA(<PyArrayObject *>self.frozen)
+        if not self.frozen.any():
+            self._mem.frozen = NULL
+        self._leave()
+
+    def set_mask(self, mask):
+        """Fix the parameters where the mask, of the network's dtype, is 0, and train those where it is 1; None: all."""
+        cdef void *data = NULL
+        if mask is not None:
+            data = data_of(mask, self.plan.expects.element, self.plan.n_params, 0)
+        self._enter()
+        self.mask, self._mem.mask = mask, data
+        self._leave()
+
+    def set_optimizer(self, name, args, double clip_value=0, double clip_norm=0, double average=0):
+        """Start this optimiser anew: slots zero, t = 0. Limits of 0 are none."""
         cdef int i
         row = _ROWS["optimizers"][_INDEX["optimizers"][name]]
         if len(args) != len(row["args"]):
             raise ValueError(f"{name} takes {len(row['args'])} arguments, got {len(args)}")
         values = [float(value) for value in args]
-        slots = new_zeros(self.plan.dtype, row["n_slots"], self.plan.n_params, False)
+        slots = new_zeros(self.plan.dtype, row["n_slots"] + (average > 0), self.plan.n_params, False)
         self._enter()
         self.slots = slots
         self._mem.slots = PyArray_DATA(<PyArrayObject *>slots)
@@ -404,6 +425,7 @@ cdef class Memory:
         self._opt.kind, self._opt.t = <cbp_optimizer><int>_INDEX["optimizers"][name], 0
         for i in range(len(values)):
             self._opt.arg[i] = values[i]
+        self._opt.clip_value, self._opt.clip_norm, self._opt.average = clip_value, clip_norm, average
         self._leave()
 
     def update(self, double learning_rate):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cbp import _core
     from cbp._spec import Spec
     from cbp._typing import Array, Labels
+    from cbp.scaling import Scaling
 
 NUMBERS = "biuf"
 SUM_TOLERANCE = 1e-3
@@ -21,6 +22,9 @@ SUM_TOLERANCE = 1e-3
 
 class Reader:
     """Reads inputs, targets and weights for the network that `spec` describes and `plan` belongs to."""
+
+    input_scaling: Scaling | None = None
+    target_scaling: Scaling | None = None
 
     def __init__(self, spec: Spec, plan: _core.Plan) -> None:
         self.first_nonfinite = plan.first_nonfinite
@@ -86,6 +90,34 @@ class Reader:
         if m == 0:
             raise ValueError(f"{names[0]} has no rows")
         return X, self.targets(y, m, single, check_finite, names[1]), self.weights(weight, m)
+
+    # What a network that scales does more: see ScalingReader
+
+    def restore(self, outputs: Array) -> None:
+        """Bring outputs into the units of the targets, in place: here they are."""
+
+    def restored(self, y: Array | Labels) -> Array | Labels:
+        """Return targets in units of their own: here they are."""
+        return y
+
+    def prepared(self, X: Any, y: Any, validation: Any, seed: int, check_finite: bool) -> Reader:
+        """Return a reader that can read what is to be trained on: this one."""
+        return self
+
+    def need_no_rows(self) -> None:
+        """Refuse to train on batches where rows are needed before: they are not."""
+
+    def numbers(self) -> dict[str, Array]:
+        """Return what was learned: center and scale (2, n), by the name of the scaling."""
+        return {}
+
+    def with_numbers(self, numbers: dict[str, Array]) -> Reader:
+        """Return a reader that knows what `numbers` returned."""
+        return self
+
+    def learned(self, X: Any, y: Any, check_finite: bool) -> Reader:
+        """Return a reader that knows what these rows say of the scaling."""
+        raise ValueError("the network has no scaling to learn: see scale_inputs and scale_targets of Network")
 
     def _are_labels(self, y: Array, m: int, single: bool) -> bool:
         return y.ndim == (0 if single else 1) or (y.size == m == 1 and self.n_out > 1)

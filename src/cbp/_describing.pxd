@@ -15,6 +15,7 @@ cdef inline int describe_layer(cbp_dense *dense, tuple layer, dict index, list k
     dense.units = units
     if len(layer) > 3:
         describe_extras(dense, layer[3])
+        describe_skips(dense, layer[3].get("skip", ()), kept)
     if isinstance(names, str):
         dense.act, dense.act_arg = <cbp_act><int>index[names], values
         return 0
@@ -32,6 +33,19 @@ cdef inline int describe_extras(cbp_dense *dense, dict extras) except -1:
     dense.l1, dense.l2 = extras.get("l1", 0.0), extras.get("l2", 0.0)
     dense.max_norm = extras.get("max_norm", 0.0)
     dense.steepness = extras.get("steepness", 1.0)
+    return 0
+
+
+cdef inline int describe_skips(cbp_dense *dense, tuple skips, list kept) except -1:
+    """The layers that feed this one beside the one below."""
+    import numpy as np
+
+    cdef int[::1] numbers
+    if not skips:
+        return 0
+    numbers = np.array(skips, np.intc)
+    kept.append(numbers)
+    dense.n_skips, dense.skips = <int>len(skips), &numbers[0]
     return 0
 
 

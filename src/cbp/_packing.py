@@ -1,4 +1,4 @@
-"""A network as a few arrays: a header (JSON as bytes), the parameters, the optimiser's slots.
+"""A network as a few arrays: a header (JSON as bytes), the parameters, the optimiser's slots, the mask if there is one.
 
 Files, pickles and copies are all made of these. A header is read and checked before any array is: it says which
 arrays there are and how large. Used by _state.py and io.
@@ -33,9 +33,29 @@ class Header:
         self.epoch = whole(fields["epoch"], "epoch", 0, _MAX_COUNT)
         self.optimizer = None if fields["optimizer"] is None else optimizers.get(fields["optimizer"])
         self.t = whole(fields["t"], "t", 0, _MAX_COUNT)
+        self.has_mask = fields.get("mask", False)
+        if not isinstance(self.has_mask, bool):
+            raise TypeError("mask must be true or false")
         self.metadata = fields["metadata"]
         if not isinstance(self.metadata, dict):
             raise TypeError("metadata must be a dict")
+        self.scaling = self._learned(fields.get("scaling", []))
+
+    def _learned(self, names: Any) -> dict[str, int]:
+        """Return the arrays of learned center and scale that the header names, and their columns."""
+        n = {"input_scaling": self.spec.n_in, "target_scaling": self.spec.n_out}
+        kinds = {"input_scaling": self.spec.scale_inputs, "target_scaling": self.spec.scale_targets}
+        if not isinstance(names, list) or not all(name in n for name in names):
+            raise ValueError("scaling must list what was learned")
+        for name in names:
+            how = kinds[name]
+            if how is None or how.kind == "given":
+                raise ValueError(f"it has a learned {name}, but nothing was to be learned")
+        return {name: n[name] for name in names}
+
+    def dtype_of(self, name: str) -> np.dtype[Any]:
+        """Return the dtype of an array that goes with the header."""
+        return np.dtype(np.float64) if name in self.scaling else self.spec.dtype
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -44,13 +64,18 @@ class Header:
         shapes: dict[str, tuple[int, ...]] = {"params": (n,)}
         if self.optimizer is not None:
             shapes["slots"] = (optimizers.n_slots(self.optimizer), n)
-        return shapes
+        if self.has_mask:
+            shapes["mask"] = (n,)
+        return shapes | {name: (2, columns) for name, columns in self.scaling.items()}
 
     def fill(self, state: State, arrays: dict[str, Array]) -> None:
         """Make `state`, an empty one, the network that header and arrays describe; the arrays are copied."""
         state._setup(self.spec, self.spec.plan(), arrays["params"].astype(self.spec.dtype))
         state._memory.epochs = self.epoch
         state.metadata = self.metadata
+        if self.has_mask:
+            state.mask = arrays["mask"]
+        state._reader = state._reader.with_numbers({name: arrays[name] for name in self.scaling})
         if self.optimizer is not None:
             state._use(self.optimizer)
             state._memory.slots[...] = arrays["slots"]
@@ -78,7 +103,7 @@ def read_header(data: bytes, own_loss: Any = None) -> Header:
 
 
 def pack(state: State) -> dict[str, Any]:
-    """Return the arrays of a network, "header" first; parameters and slots are views, not copies.
+    """Return the arrays of a network, "header" first; parameters, slots and mask are views, not copies.
 
     A loss of the user's own goes with them as "own_loss", the function itself.
     """
@@ -95,6 +120,10 @@ def pack(state: State) -> dict[str, Any]:
         "t": 0 if optimizer is None else state._memory.t,
         "metadata": state.metadata,
     }
+    if state.mask is not None:
+        fields["mask"] = True
+    if learned := state._reader.numbers():
+        fields["scaling"] = list(learned)
     try:
         text = json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
@@ -104,6 +133,9 @@ def pack(state: State) -> dict[str, Any]:
     arrays = {"header": np.frombuffer(text.encode(), np.uint8), "params": state.params}
     if optimizer is not None:
         arrays["slots"] = state._memory.slots
+    if state.mask is not None:
+        arrays["mask"] = state.mask
+    arrays |= learned
     return arrays if own_loss is None else {**arrays, "own_loss": own_loss}
 
 

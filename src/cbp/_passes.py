@@ -28,6 +28,7 @@ class Passes:
         if schedule is not None and not callable(schedule):
             raise TypeError(f"schedule must be a function of the step, not {schedule!r}")
         self.net, self.schedule = net, schedule
+        self.reader = net._reader  # or what training begins with, where that is still to be learned
 
     def rates(self, n_batches: int) -> Any:
         """Return the learning rate of the coming batches, or that of every one of them."""
@@ -91,7 +92,8 @@ class ArrayPasses(Passes):
         """Return targets and outputs of all rows."""
         outputs = np.empty((self.n, self.net._spec.n_out), self.net.dtype)
         self.net._plan.predict(self.net.params, self.samples.X, outputs)
-        return self.samples.y, outputs
+        self.net._reader.restore(outputs)
+        return self.net._reader.restored(self.samples.y), outputs
 
 
 class RowPasses(Passes):
@@ -123,7 +125,8 @@ class RowPasses(Passes):
             net._plan.predict(net.params, piece.samples.X, outputs[done : done + m])
             targets.append(piece.samples.y)
             done += m
-        return np.concatenate(targets), outputs
+        net._reader.restore(outputs)
+        return net._reader.restored(np.concatenate(targets)), outputs
 
 
 class BatchPasses(Passes):
@@ -160,8 +163,11 @@ def passes_over(
                 raise ValueError(f"{name} does not go with batches; a batch may be (X, y, sample_weight)")
         if validation is not None and not isinstance(validation, (tuple, list)):
             raise ValueError("no share can be taken from batches for validation: give (X, y)")
-        run = BatchPasses(net, Batches(X, reader, check_finite), schedule)
-        return run, validation_samples(validation, reader, check_finite)
+        batches = Batches(X, reader, check_finite)
+        reader.need_no_rows()
+        return BatchPasses(net, batches, schedule), validation_samples(validation, reader, check_finite)
+    run: Passes
+    reader = reader.prepared(X, y, validation, net.seed, check_finite)
     if is_sparse(X) or is_mapped(X) or drop_last:
         rows, held_out = Rows(X, y, sample_weight, reader, check_finite), None
         if validation is None or isinstance(validation, (tuple, list)):
@@ -169,7 +175,10 @@ def passes_over(
         else:
             train, held = shares(len(rows), validation, net.seed)
             rows, held_out = rows.only(train), rows.take(held)
-        return RowPasses(net, rows.weighted(class_weight), batch_size, shuffle, schedule, drop_last), held_out
-    samples = Samples(*reader.batch(X, y, sample_weight, check_finite))
-    train_on, held_out = split(samples, validation, reader, net.seed, check_finite)
-    return ArrayPasses(net, train_on.weighted(class_weight, reader), batch_size, shuffle, schedule), held_out
+        run = RowPasses(net, rows.weighted(class_weight), batch_size, shuffle, schedule, drop_last)
+    else:
+        samples = Samples(*reader.batch(X, y, sample_weight, check_finite))
+        train_on, held_out = split(samples, validation, reader, net.seed, check_finite)
+        run = ArrayPasses(net, train_on.weighted(class_weight, reader), batch_size, shuffle, schedule)
+    run.reader = reader
+    return run, held_out

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +15,11 @@ from cbp import _core, tables
 from cbp._arguments import real, whole
 from cbp._own_loss import OwnLoss, find_loss
 from cbp.layers import MAX_UNITS, Dense, read_init
+from cbp.scaling import read_scaling
 from cbp.tables import Row
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array, DTypeLike, InitFunction, InitLike, LossLike
+    from cbp._typing import ActivationLike, Array, DTypeLike, InitFunction, InitLike, LossLike, ScalingLike
 
 DEFAULT_LOSS = "half_squared_error"
 DTYPES = ("float32", "float64")
@@ -40,6 +40,8 @@ class Spec:
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,
+        scale_inputs: ScalingLike | None = None,
+        scale_targets: ScalingLike | None = None,
         input_noise: float = 0.0,
         input_dropout: float = 0.0,
     ) -> None:
@@ -53,8 +55,11 @@ class Spec:
         self.seed = int.from_bytes(os.urandom(8)) >> 1 if seed is None else whole(seed, "seed", 0, 2**64 - 1)
         self.input_noise = real(input_noise, "input_noise", low=0.0)
         self.input_dropout = real(input_dropout, "input_dropout", low=0.0, below=1.0)
+        self.scale_inputs = read_scaling(scale_inputs, self.n_in, "scale_inputs")
+        self.scale_targets = read_scaling(scale_targets, self.n_out, "scale_targets")
         self._check_rows()
         self._check_loss()
+        self._check_scaling()
         if self.layers[-1].dropout:
             raise ValueError(f"dropout is for hidden layers and the inputs; the output is {self.layers[-1]}")
 
@@ -67,7 +72,13 @@ class Spec:
     def n_params(self) -> int:
         """Number of parameters, known before there is a plan."""
         widths = [self.n_in, *(layer.units for layer in self.layers)]
-        return sum((below + 1) * above for below, above in pairwise(widths))
+        return sum(
+            (1 + sum(widths[k] for k in self.sources(l))) * layer.units for l, layer in enumerate(self.layers, 1)
+        )
+
+    def sources(self, l: int) -> tuple[int, ...]:
+        """Return the numbers of the layers that feed layer l, 0 the inputs, in order."""
+        return *self.layers[l - 1].skip, l - 1
 
     @property
     def outputs(self) -> Row | None:
@@ -89,6 +100,20 @@ class Spec:
         if self.loss.head and (self.outputs is None or self.outputs.name != self.loss.partner):
             raise ValueError(
                 f"the loss {self.loss.name} needs the output activation {self.loss.partner}; the output is {given}"
+            )
+
+    @property
+    def scales(self) -> bool:
+        """Whether inputs or targets are scaled."""
+        return self.scale_inputs is not None or self.scale_targets is not None
+
+    def _check_scaling(self) -> None:
+        if self.scale_targets is None:
+            return
+        if self.loss.targets != (-np.inf, np.inf) or (self.outputs is not None and self.outputs.row_wise):
+            raise ValueError(
+                f"scale_targets needs targets that may be any number, which those of {self.loss.name} with the output "
+                f"{self.layers[-1]} are not"
             )
 
     def plan(self, isa: str | None = None) -> _core.Plan:
@@ -124,6 +149,7 @@ class Spec:
 
         A loss of the user's own is there as the function, which JSON cannot keep.
         """
+        scaling = {"scale_inputs": self.scale_inputs, "scale_targets": self.scale_targets}
         return {
             "layers": [self.n_in, *(layer.config() for layer in self.layers)],
             "loss": self.loss.config(),
@@ -131,6 +157,7 @@ class Spec:
             "dtype": self.dtype.name,
             "reduction": self.reduction,
             "seed": self.seed,
+            **{name: how.config() for name, how in scaling.items() if how is not None},
             **self._input_noises(),
         }
 
@@ -146,7 +173,9 @@ class Spec:
         inputs = " ".join([str(self.n_in), *(f"{name}={value:g}" for name, value in self._input_noises().items())])
         widths = " > ".join([inputs, *map(str, self.layers)])
         summed = ", sum" if self.reduction == "sum" else ""
-        return f"Network({widths}, {self.loss}{summed}, {self.dtype.name})"
+        scaled = "" if self.scale_inputs is None else f", inputs {self.scale_inputs}"
+        scaled += "" if self.scale_targets is None else f", targets {self.scale_targets}"
+        return f"Network({widths}, {self.loss}{summed}, {self.dtype.name}{scaled})"
 
 
 def canonical_loss(output: Dense) -> Row:
@@ -179,7 +208,7 @@ def _read_layers(layers: Any, hidden: Any, output: Any) -> tuple[int, tuple[Dens
     n_in = whole(layers[0], "the number of inputs", 1, MAX_UNITS)
     dense = [layer if isinstance(layer, Dense) else Dense(layer) for layer in layers[1:]]
     resolved = [layer.resolved(hidden) for layer in dense[:-1]] + [dense[-1].resolved(output)]
-    return n_in, tuple(resolved)
+    return n_in, tuple(layer.placed(number, len(resolved)) for number, layer in enumerate(resolved, 1))
 
 
 def _read_dtype(dtype: DTypeLike) -> np.dtype[Any]:

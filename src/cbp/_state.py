@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from cbp import _core, _packing, optimizers
-from cbp._data import Reader
+from cbp._scaled import reader_for
 from cbp._spec import Spec
-from cbp.layers import Layer
+from cbp.layers import Layer, set_mask
 
 if TYPE_CHECKING:
-    from cbp._typing import Array, OptimizerLike
+    from cbp._typing import Array, ArrayLike, OptimizerLike
     from cbp.optimizers import Optimizer
+    from cbp.scaling import Scaling
 
 
 class State(_core.Direct):
@@ -32,10 +33,12 @@ class State(_core.Direct):
         self._spec, self._plan = spec, plan
         self._memory = _core.Memory(plan, params)
         self._params, self._grad = self._memory.theta, self._memory.grad
-        self._reader = Reader(spec, plan)
-        self._layers = tuple(
-            Layer(dense, self._params, self._grad, block) for dense, block in zip(spec.layers, plan.blocks, strict=True)
-        )
+        self._reader = reader_for(spec, plan)
+        self._memory.scales = spec.scales
+        self._layers = tuple(Layer(dense, self._memory, number) for number, dense in enumerate(spec.layers))
+        for number, dense in enumerate(spec.layers):
+            if not dense.trainable:
+                self._memory.freeze(number, True)
         self._optimizer: Optimizer | None = None
         self.metadata = {}
 
@@ -45,7 +48,7 @@ class State(_core.Direct):
             wanted = self._optimizer or optimizers.get("adam")
         optimizer = optimizers.get(wanted)
         if optimizer is not self._optimizer:
-            self._memory.set_optimizer(optimizer.row, optimizer.args)
+            self._memory.set_optimizer(optimizer.row, optimizer.args, *optimizer.limits)
             self._optimizer = optimizer
         return optimizer
 
@@ -72,6 +75,48 @@ class State(_core.Direct):
     @grad.setter
     def grad(self, value: Array) -> None:
         self._refuse("grad", value is self._grad)
+
+    @property
+    def mask(self) -> Array | None:
+        """Which parameters are trained: None for all, or an array (n_params,), flat like `params`, 1 trained, 0 fixed.
+
+        Assign an array of zeros and ones, or of truth values, to fix parameters: none of them changes any more,
+        whatever the optimiser, nor does its state; their gradient is 0. A fixed weight still costs its penalty. The
+        array is copied, and the one that is shown is read-only. `Layer.mask` is the same for one layer;
+        `Layer.trainable` fixes one as a whole, and saves the work for its gradient.
+        """
+        return self._memory.mask
+
+    @mask.setter
+    def mask(self, value: ArrayLike | None) -> None:
+        set_mask(self._memory, value, slice(None), (self.n_params,), "net.mask")
+
+    def averaged(self) -> Self:
+        """Return a copy of the network with the average of the parameters that its optimiser keeps in their place.
+
+        Raises
+        ------
+        RuntimeError
+            The optimiser keeps none: it needs ``average=`` and an update.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([1, 1], output="identity", seed=0)
+        >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], optimizer=cbp.optimizers.SGD(0.1, average=0.9))
+        >>> smooth = net.averaged()
+        >>> smooth == net
+        False
+        """
+        if self._optimizer is None or self._optimizer.average is None:
+            raise RuntimeError(
+                "there is no average: train with an optimiser that keeps one, as Adam(average=0.999) does"
+            )
+        if self._memory.t == 0:
+            raise RuntimeError("there is no average before the optimiser's first update")
+        other = self.copy()
+        other._params[:] = self._memory.slots[-1]
+        return other
 
     def _refuse(self, name: str, same: bool) -> None:
         # `net.params -= step` works in place and then assigns the same object: that is fine.
@@ -113,6 +158,16 @@ class State(_core.Direct):
         """The optimiser in use, or None before the first one. Its state lives with the network."""
         return self._optimizer
 
+    @property
+    def input_scaling(self) -> Scaling | None:
+        """How inputs are scaled: see `Scaling`. None where they are taken as they are."""
+        return self._reader.input_scaling
+
+    @property
+    def target_scaling(self) -> Scaling | None:
+        """How targets are scaled: see `Scaling`. None where they are taken as they are."""
+        return self._reader.target_scaling
+
     def get_config(self) -> dict[str, Any]:
         """Return the description of the network, without its numbers, as a dict that JSON can keep.
 
@@ -127,7 +182,11 @@ class State(_core.Direct):
         >>> cbp.Network.from_config(net.get_config()) == net
         True
         """
-        return self._spec.config()
+        config = self._spec.config()
+        for layer, entry in zip(self._layers, config["layers"][1:], strict=True):
+            entry.pop("trainable", None)
+            entry |= {} if layer.trainable else {"trainable": False}
+        return config
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
@@ -150,7 +209,7 @@ class State(_core.Direct):
         return self
 
     def copy(self) -> Self:
-        """Return an independent copy: parameters, optimiser and its state, epoch counter, metadata."""
+        """Return an independent copy: parameters, mask, optimiser and its state, epoch counter, metadata."""
         other = type(self).__new__(type(self))
         _packing.unpack(other, _packing.pack(self))
         return other
@@ -167,7 +226,13 @@ class State(_core.Direct):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, State):
             return NotImplemented
-        return self.get_config() == other.get_config() and self._params.tobytes() == other._params.tobytes()
+        return self.get_config() == other.get_config() and self._numbers() == other._numbers()
+
+    def _numbers(self) -> dict[str, bytes]:
+        """Return all arrays that tell one network from another of the same configuration."""
+        fixed = {} if self.mask is None else {"mask": self.mask}
+        arrays = {"params": self._params, **fixed, **self._reader.numbers()}
+        return {name: array.tobytes() for name, array in arrays.items()}
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -24,6 +24,7 @@ CallbackLike = Callback | type[Callback] | Callable[[FitState], object]
 BatchesLike = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
 ClassWeight = Mapping[int, float] | str
 MetricLike = str | Callable[[Any, Any], float] | tuple[str, Callable[[Any, Any], float]]
+ScalingLike = str | tuple[str, float, float] | tuple[ArrayLike, ArrayLike]
 Schedule = Callable[[int], float]
 Path = str | PathLike[str]
 
@@ -42,5 +43,6 @@ __all__ = [
     "MetricLike",
     "OptimizerLike",
     "Path",
+    "ScalingLike",
     "Schedule",
 ]

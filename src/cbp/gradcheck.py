@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from cbp._typing import Array, ArrayLike
 
 TOLERANCE = {"float32": 1e-3, "float64": 1e-7}
-STEPS = (1e-3, 1e-4, 1e-5, 1e-6)
-ENOUGH = 1e-10  # a smaller step is tried where the two differ by more than this share
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)  # the last is rounded to about 1e-8, still less than what is allowed
+ENOUGH = {"float32": 1e-6, "float64": 1e-10}  # a smaller step is tried where the two differ by more than this share
 FLOOR = 1e-3  # errors count relative to the layer's gradient, or to this share of the largest number around
 
 
@@ -81,6 +81,7 @@ def gradcheck(
 
     The differences are of fourth order and are taken in a float64 twin of the network, which itself is left as it
     is, `grad` included. Where the two disagree, smaller steps are tried: a relu may have its kink within the step.
+    Fixed parameters, those of frozen layers and where the mask is 0, are not checked.
 
     Parameters
     ----------
@@ -117,17 +118,30 @@ def gradcheck(
     loss = memory.gradient(X, y, weight, None, noise)
     analytic = memory.grad.astype(np.float64)
     objective = twin(net, X, y, weight, noise)
-    theta = net.params.astype(np.float64)
+    theta, trained = net.params.astype(np.float64), _trained(net)
     largest = FLOOR * max(float(abs(analytic).max()), abs(loss))
+    enough = ENOUGH[net.dtype.name]
     lines = []
     for number, (dense, (offset, rows, cols)) in enumerate(zip(net._spec.layers, net._plan.blocks, strict=True), 1):
         size = rows * cols
         scale = max(float(abs(analytic[offset : offset + size]).max()), largest) or 1.0
-        picked = offset + _core.permutation(0, number, size)[:per_layer]
-        found = ((float(analytic[i]), numeric(objective, theta, int(i), float(analytic[i]), scale)[0]) for i in picked)
-        error = max(abs(one - other) for one, other in found)
+        picked = offset + _core.permutation(0, number, size)
+        picked = picked[trained[picked]][:per_layer]
+        found = (
+            (float(analytic[i]), numeric(objective, theta, int(i), float(analytic[i]), scale, enough)[0])
+            for i in picked
+        )
+        error = max((abs(one - other) for one, other in found), default=0.0)
         lines.append(LayerCheck(number, str(dense), size, len(picked), error / scale))
     return GradCheck(tuple(lines), net.dtype.name, len(X))
+
+
+def _trained(net: State) -> Array:
+    """Return which parameters are not fixed, (n_params,)."""
+    trained = np.ones(net.n_params, bool) if net.mask is None else net.mask != 0
+    for layer, (offset, rows, cols) in zip(net.layers, net._plan.blocks, strict=True):
+        trained[offset : offset + rows * cols] &= layer.trainable
+    return trained
 
 
 def twin(net: State, X: Array, y: Array, weight: Array | None, noise: int | None = None) -> Callable[[Array], float]:
@@ -140,18 +154,24 @@ def twin(net: State, X: Array, y: Array, weight: Array | None, noise: int | None
 
 
 def numeric(
-    objective: Callable[[Array], float], theta: Array, i: int, analytic: float, scale: float
+    objective: Callable[[Array], float],
+    theta: Array,
+    i: int,
+    analytic: float,
+    scale: float,
+    enough: float = ENOUGH["float64"],
 ) -> tuple[float, float]:
     """Return the numeric derivative by theta[i] and its step: the first that agrees, or else the one that is closest.
 
-    `analytic` is what it is compared with, `scale` what the size of their difference is measured by.
+    `analytic` is what it is compared with, `scale` what the size of their difference is measured by, `enough` how large
+    a share of it may be left.
     """
     best = (np.inf, 0.0, 0.0)
     for step in STEPS:
         step *= max(1.0, abs(float(theta[i])))
         value = float(central_difference(objective, theta, i, step))
         best = min(best, (abs(analytic - value), value, step))
-        if best[0] <= ENOUGH * scale:
+        if best[0] <= enough * scale:
             break
     return best[1:]
 

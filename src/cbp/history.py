@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cbp.errors import optional
+
 
 class History(Mapping[str, list[float]]):
     """What `fit` returns: for every figure a list with one entry per epoch, as an item or as an attribute.
 
     The figures are loss, learning_rate and seconds; with validation also val_loss, and val_accuracy where the loss
     is a cross-entropy. `loss` is the mean over the samples of an epoch, each taken by the weights before the update
-    that its batch made.
+    that its batch made. Losses are those of scaled targets where the network scales; metrics are not.
 
     Examples
     --------
@@ -56,6 +58,24 @@ class History(Mapping[str, list[float]]):
         from cbp.plot import learning_curve
 
         return learning_curve(self, ax)
+
+    def to_dataframe(self) -> Any:
+        """Return the figures as a pandas DataFrame: a column for each, a row for every epoch, counted from 0.
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> history = cbp.Network([1, 1], output="identity", seed=0).fit([[0.0], [1.0]], [1.0, 3.0], epochs=3)
+        >>> history.to_dataframe()["loss"].idxmin()  # doctest: +SKIP
+        2
+        """
+        pandas = optional("pandas", "a data frame", "pandas")
+        return pandas.DataFrame(self._figures, index=pandas.RangeIndex(self.epochs, name="epoch"))
 
     def __getitem__(self, name: str) -> list[float]:
         return self._figures[name]

@@ -37,6 +37,9 @@ class WeightAverage(Callback):
 
     Notes
     -----
+    An optimiser's ``average=`` does the same after every update, and its average is saved with the network: see
+    `Network.averaged`.
+
     Polyak and Juditsky, SIAM Journal on Control and Optimization 30 (1992); Izmailov et al., "Averaging weights leads
     to wider optima and better generalization", UAI 2018. Made in the network's dtype of products and sums, element by
     element, so it has the same bits everywhere. The optimiser's state stays as it is.

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cbp import tables
 from cbp._arguments import real, whole
 from cbp.tables import Row
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array, InitFunction, InitLike
+    from cbp._core import Memory
+    from cbp._typing import ActivationLike, Array, ArrayLike, InitFunction, InitLike
 
 MAX_UNITS = 2**31 - 1
 
@@ -42,10 +45,13 @@ class Dense:
         The greatest length of the weights that lead to one unit: an update that makes them longer is followed by a
         shortening.
     steepness : float, default 1
-        The s of a = g(s z).
+        The s of a = g(s z), which is what scales the slope too: g is steeper for a larger s.
+    trainable : bool, default True
+        Whether the layer is trained at first: see `Layer.trainable`.
     skip : sequence of int or "all", default ()
-        Layers whose outputs this layer gets too, beside those of the layer before: their numbers, 0 for the inputs, or
-        all that there are. The rows of W are in the order of the layers.
+        Skip connections: layers whose outputs this layer gets too, beside those of the layer before. Their numbers, 0
+        for the inputs, or all that there are. The rows of W are in the order of the layers, those of the layer before
+        being the last. `Network` refuses numbers from that of the layer before on.
 
     Raises
     ------
@@ -60,6 +66,8 @@ class Dense:
     Dense(3, ['sigmoid', 'tanh', 'relu'])
     >>> print(cbp.Network([2, cbp.Dense(5, cbp.activations.leaky_relu(alpha=0.1)), 1], output="identity"))
     Network(2 > 5 leaky_relu(alpha=0.1) > 1 identity, half_squared_error, float32): 21 parameters
+    >>> print(cbp.Network([2, 5, cbp.Dense(1, "sigmoid", skip=[0])]))
+    Network(2 > 5 sigmoid > 1 sigmoid skip=[0], binary_cross_entropy, float32): 23 parameters
     """
 
     units: int
@@ -71,6 +79,7 @@ class Dense:
     l2: float
     max_norm: float | None
     steepness: float
+    trainable: bool
     skip: tuple[int, ...] | str
 
     def __init__(
@@ -84,6 +93,7 @@ class Dense:
         l2: float = 0.0,
         max_norm: float | None = None,
         steepness: float = 1.0,
+        trainable: bool = True,
         skip: Sequence[int] | str = (),
     ) -> None:
         self.units = whole(units, "the number of units", 1, MAX_UNITS)
@@ -93,6 +103,7 @@ class Dense:
         self.l1, self.l2 = real(l1, "l1", low=0.0), real(l2, "l2", low=0.0)
         self.max_norm = None if max_norm is None else _positive(max_norm, "max_norm")
         self.steepness = _positive(steepness, "steepness")
+        self.trainable = _read_trainable(trainable)
         self.skip = _read_skip(skip)
 
     def _read(self, activation: ActivationLike | Sequence[ActivationLike]) -> Row | tuple[Row, ...]:
@@ -111,6 +122,14 @@ class Dense:
         if self.activation is not None:
             return self
         return Dense(self.units, default, self.init, **self._extras())
+
+    def placed(self, number: int, of: int) -> Dense:
+        """Return this layer as number `number` of so many, `skip` as numbers; ValueError where one of them is wrong."""
+        skip = tuple(range(number - 1)) if isinstance(self.skip, str) else self.skip
+        for source in skip:
+            if source > number - 2:
+                raise ValueError(f"layer {number} of {of} cannot skip from layer {source}: {_reason(source - number)}")
+        return Dense(self.units, self.activation, self.init, **{**self._extras(), "skip": skip})
 
     def _extras(self) -> dict[str, Any]:
         """Return the keyword arguments that are not the defaults."""
@@ -150,8 +169,11 @@ class Dense:
     def __str__(self) -> str:
         names = [str(row) for row in self.rows]
         shown = names if len(names) <= 4 else [*names[:3], "..."]
-        noise = f" dropout={self.dropout:g}" if self.dropout else ""
-        return f"{self.units} {shown[0] if len(names) == 1 else '[' + ', '.join(shown) + ']'}{noise}"
+        steepness = "" if self.steepness == 1 else f" steepness={self.steepness:g}"
+        skip = f" skip={list(self.skip) if isinstance(self.skip, tuple) else self.skip}" if self.skip else ""
+        dropout = f" dropout={self.dropout:g}" if self.dropout else ""
+        units = f"{self.units} {shown[0] if len(names) == 1 else '[' + ', '.join(shown) + ']'}"
+        return f"{units}{steepness}{skip}{dropout}"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dense) and self._key() == other._key()
@@ -163,7 +185,7 @@ class Dense:
         return self.units, self.activation, self.init, *self._extras().items()
 
 
-_DEFAULTS = {"dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "steepness": 1.0, "skip": ()}
+_DEFAULTS = {"dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "steepness": 1.0, "trainable": True, "skip": ()}
 
 
 def _positive(value: float, name: str) -> float:
@@ -171,6 +193,12 @@ def _positive(value: float, name: str) -> float:
     if number <= 0:
         raise ValueError(f"{name} must be greater than 0, not {number:g}")
     return number
+
+
+def _read_trainable(value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"trainable must be True or False, not {value!r}")
+    return bool(value)
 
 
 def _read_skip(skip: Sequence[int] | str) -> tuple[int, ...] | str:
@@ -187,6 +215,13 @@ def _read_skip(skip: Sequence[int] | str) -> tuple[int, ...] | str:
     return numbers
 
 
+def _reason(distance: int) -> str:
+    """Return why a layer does not skip from one that is so far above it."""
+    if distance == -1:
+        return "it has the outputs of the layer before anyway"
+    return "a layer is not fed by itself" if distance == 0 else "only layers before it can feed it"
+
+
 class Layer:
     """Views of the parameters and of the gradient of one layer: write into them to change what the network uses.
 
@@ -195,17 +230,23 @@ class Layer:
     theta : ndarray, shape (n_in + 1, n_out)
         Bias in row 0, weights in the other rows.
     W : ndarray, shape (n_in, n_out)
-        Weights, index (from, to).
+        Weights, index (from, to). With skip connections "from" goes over the layers that feed this one, in their order.
     b : ndarray, shape (n_out,)
         Biases.
     grad_theta, grad_W, grad_b : ndarray
         The gradient of the same.
     n_in, n_out : int
-        Units before the layer and in it.
+        Units that feed the layer, and units in it.
     units : int
         The same as `n_out`.
     activation : row of `cbp.activations`, or tuple of rows
         One for all units, or one for each.
+    trainable : bool
+        Whether training changes the layer. Assign False to freeze it: its parameters stay what they are, and so does
+        the optimiser's state about them; its gradient is 0, and `fit` saves the work for it and for all that only
+        frozen layers would need.
+    mask : ndarray, shape (n_in + 1, n_out), or None
+        This layer's part of `Network.mask`: 0 where a parameter is fixed, biases in row 0. Assign an array or None.
 
     Examples
     --------
@@ -229,12 +270,18 @@ class Layer:
     n_out: int
     units: int
     activation: Row | tuple[Row, ...]
+    _memory: Memory
+    _number: int
+    _part: slice
 
-    def __init__(self, dense: Dense, params: Array, grad: Array, block: tuple[int, int, int]) -> None:
-        offset, rows, cols = block
-        theta = params[offset : offset + rows * cols].reshape(rows, cols)
-        grad = grad[offset : offset + rows * cols].reshape(rows, cols)
+    def __init__(self, dense: Dense, memory: Memory, number: int) -> None:
+        offset, rows, cols = memory.plan.blocks[number]
+        part = slice(offset, offset + rows * cols)
+        theta, grad = memory.theta[part].reshape(rows, cols), memory.grad[part].reshape(rows, cols)
         self.__dict__.update(
+            _memory=memory,
+            _number=number,
+            _part=part,
             theta=theta,
             W=theta[1:],
             b=theta[0],
@@ -247,11 +294,48 @@ class Layer:
             activation=dense.activation,
         )
 
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the layer."""
+        return not self._memory.frozen[self._number]
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._memory.freeze(self._number, not _read_trainable(value))
+
+    @property
+    def mask(self) -> Array | None:
+        """Which of the layer's parameters are trained, (n_in + 1, n_out), or None for all of the network."""
+        mask = self._memory.mask
+        return None if mask is None else mask[self._part].reshape(self.theta.shape)
+
+    @mask.setter
+    def mask(self, value: ArrayLike | None) -> None:
+        set_mask(self._memory, value, self._part, self.theta.shape, "layer.mask")
+
     def __setattr__(self, name: str, value: object) -> None:
+        if name in ("trainable", "mask"):
+            object.__setattr__(self, name, value)
+            return
         # `layer.W -= step` works in place and then assigns the same object: that is fine.
         if name not in self.__dict__ or value is not self.__dict__[name]:
             raise AttributeError(f"layer.{name} cannot be replaced; to change its numbers write layer.{name}[:] = ...")
 
     def __repr__(self) -> str:
         units = "per unit" if isinstance(self.activation, tuple) else str(self.activation)
-        return f"Layer({self.n_in} > {self.n_out} {units})"
+        return f"Layer({self.n_in} > {self.n_out} {units}{'' if self.trainable else ', frozen'})"
+
+
+def set_mask(memory: Memory, value: ArrayLike | None, part: slice, shape: tuple[int, ...], name: str) -> None:
+    """Fix some of a part of the parameters, those where `value` of this shape is 0; None: none of the part."""
+    wanted = np.ones(shape) if value is None else np.asarray(value)
+    if wanted.shape != shape:
+        raise ValueError(f"{name} must have the shape {shape}, not {wanted.shape}")
+    wrong = np.argwhere((wanted != 0) & (wanted != 1))
+    if len(wrong):
+        at = tuple(map(int, wrong[0]))
+        raise ValueError(f"{name} must be 0 where a parameter is fixed, else 1; it is {wanted[at]!s} at {at}")
+    mask = np.ones(memory.plan.n_params, memory.theta.dtype) if memory.mask is None else memory.mask.copy()
+    mask[part] = wanted.ravel()
+    mask.flags.writeable = False
+    memory.set_mask(None if mask.all() else mask)

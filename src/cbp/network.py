@@ -17,7 +17,7 @@ from cbp.textbook import Textbook
 from cbp.training import Trainer
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array, ArrayLike, DTypeLike, InitLike, LossLike, Path
+    from cbp._typing import ActivationLike, Array, ArrayLike, DTypeLike, InitLike, LossLike, Path, ScalingLike
     from cbp.trace import Trace
 
 __all__ = ["Dense", "Layer", "Network"]
@@ -49,9 +49,17 @@ class Network(Textbook, Trainer):
         The objective J: the weighted mean of the samples' costs, or their weighted sum.
     seed : int, optional
         From 0 to 2**64 - 1. Decides the weights, every shuffle and all noise. Default: drawn anew, and kept in `seed`.
+    scale_inputs, scale_targets : str or tuple, optional
+        Scale every column: x' = (x - center) / scale, computed in float64. "standard": mean and standard deviation
+        (divisor n); "minmax": to 0 to 1, or ("minmax", low, high); "robust": median and interquartile range. They are
+        learned from the training rows of the first `fit` or `partial_fit`, unweighted, and kept then; a column without
+        spread has scale 1. Or numbers of your own, (center, scale), each one for all columns or one a column. Data are
+        passed in units of their own and predictions returned in them; losses, `forward`, `activations` and `trace` are
+        those of the scaled numbers. See `learn_scaling`, `input_scaling`, `target_scaling`.
     input_noise : float, default 0
-        Standard deviation of the normal numbers that training adds to the inputs, drawn anew for every sample and
-        update. On small noise it acts like a penalty on the slope of the outputs (Bishop, Neural Computation 7, 1995).
+        Standard deviation of the normal numbers that training adds to the inputs, the scaled ones if they are, drawn
+        anew for every sample and update. Small noise acts like a penalty on the slope of the outputs (Bishop, Neural
+        Computation 7, 1995).
     input_dropout : float, default 0
         Share of the inputs that training leaves out, as `Dense` has it for the units of a layer; after the noise.
 
@@ -67,7 +75,9 @@ class Network(Textbook, Trainer):
     Notes
     -----
     With layers 0 to L, n_l units in layer l, and a batch X of m rows: A^0 = X, Z^l = b^l + A^(l-1) W^l,
-    A^l = g_l(Z^l). The letters are those of the documentation's page on back-propagation.
+    A^l = g_l(Z^l). With skip connections the outputs of all layers that feed layer l stand side by side in the place of
+    A^(l-1); with a steepness s, A^l = g_l(s Z^l). The letters are those of the documentation's page on
+    back-propagation.
 
     Predicting may be done from any number of threads at once; training by one at a time.
 
@@ -90,10 +100,25 @@ class Network(Textbook, Trainer):
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,
+        scale_inputs: ScalingLike | None = None,
+        scale_targets: ScalingLike | None = None,
         input_noise: float = 0.0,
         input_dropout: float = 0.0,
     ) -> None:
-        spec = Spec(layers, activation, output, loss, init, dtype, reduction, seed, input_noise, input_dropout)
+        spec = Spec(
+            layers,
+            activation,
+            output,
+            loss,
+            init,
+            dtype,
+            reduction,
+            seed,
+            scale_inputs,
+            scale_targets,
+            input_noise,
+            input_dropout,
+        )
         plan = spec.plan()
         self._setup(spec, plan, spec.initial(plan))
 
@@ -120,6 +145,8 @@ class Network(Textbook, Trainer):
         ------
         ValueError, TypeError
             `X` or `out` does not fit.
+        RuntimeError
+            The scaling is not learned yet.
 
         Examples
         --------
@@ -142,6 +169,7 @@ class Network(Textbook, Trainer):
         else:
             X = check_out(out, shape, X)
         self._plan.predict(self._params, X, out.reshape(1, -1) if single else out)
+        self._reader.restore(out)
         return out
 
     def _predict_rows(self, inputs: Inputs, out: Array | None) -> Array:
@@ -153,6 +181,7 @@ class Network(Textbook, Trainer):
             check_out(out, shape, np.empty((0, self._reader.n_in), self._spec.dtype))
         for start, end in inputs.spans():
             self._plan.predict(self._params, inputs.read(slice(start, end)), out[start:end])
+            self._reader.restore(out[start:end])
         return out
 
     def loss(
@@ -164,7 +193,7 @@ class Network(Textbook, Trainer):
         check_finite: bool = True,
         noise: int | None = None,
     ) -> float:
-        """Return the objective J of the samples; nothing is changed.
+        """Return the objective J of the samples, that of the scaled targets if they are; nothing is changed.
 
         Parameters
         ----------
@@ -224,7 +253,8 @@ class Network(Textbook, Trainer):
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network, or the dialect cannot express it: the message says what does not fit.
+            The data do not fit the network, or the dialect cannot express it: the message says what does not fit. The
+            network has penalties, a max_norm or fixed parameters, which a trace does not show.
         DivergenceError
             The objective is not finite.
 

@@ -39,6 +39,12 @@ _ARGUMENTS: dict[str, tuple[float, float | None, str]] = {
     "step_max": (0.0, None, "Greatest step length."),
     "mu": (0.0, None, "How many times as long as the last one a step may be."),
 }
+# What every optimiser takes beside its arguments, by name only
+_LIMITS = {
+    "clip_value": "Greatest absolute value of an entry of the gradient: larger ones are cut off before a step.",
+    "clip_norm": "Greatest length of the whole gradient: a longer one is shortened before a step, after `clip_value`.",
+    "average": "Keep an average of the parameters, and this share of it in every step: see `Network.averaged`.",
+}
 _ANY = (0.0, None, "Argument of the formula below.")
 
 # What else to know about a row
@@ -77,25 +83,33 @@ class Optimizer:
 
     Two of them are equal if they are of one class and have equal attributes. The attributes cannot be changed,
     but for `learning_rate`.
+
+    All of them can clip the gradient, by `clip_value` and `clip_norm` (Pascanu, Mikolov and Bengio, ICML 2013), and
+    keep an average of the parameters (Polyak and Juditsky, SIAM Journal on Control and Optimization 30, 1992): after
+    update t, average = w for t = 1, and then average += (1 - share) * (w - average).
     """
 
     fields: ClassVar[dict[str, float]]
     __signature__: ClassVar[inspect.Signature]
     learning_rate: float
+    clip_value: float | None
+    clip_norm: float | None
+    average: float | None
 
     def __init_subclass__(cls, fields: dict[str, float] | None = None) -> None:
         if fields is not None:
-            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            plain, named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
             cls.fields = fields
             cls.__signature__ = inspect.Signature(
-                [inspect.Parameter(name, kind, default=default) for name, default in fields.items()]
+                [inspect.Parameter(name, plain, default=default) for name, default in fields.items()]
+                + [inspect.Parameter(name, named, default=None) for name in _LIMITS]
             )
 
-    def __init__(self, *args: float, **named: float) -> None:
+    def __init__(self, *args: float, **named: float | None) -> None:
         try:
             bound = self.__signature__.bind(*args, **named)
         except TypeError as error:
-            raise TypeError(f"{type(self).__name__}: {error}; it takes {', '.join(self.fields)}") from None
+            raise TypeError(f"{type(self).__name__}: {error}; it takes {self._names()}") from None
         bound.apply_defaults()
         for name, value in bound.arguments.items():
             setattr(self, name, value)
@@ -107,14 +121,19 @@ class Optimizer:
         if least is not None and most is not None and least > most:
             raise ValueError(f"step_min must be at most step_max, {most:g}, not {least:g}")
 
+    def _names(self) -> str:
+        return ", ".join([*self.fields, *_LIMITS])
+
     def __setattr__(self, name: str, value: float) -> None:
-        if name not in self.fields:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; it has {', '.join(self.fields)}")
+        if name not in self.fields and name not in _LIMITS:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; it has {self._names()}")
         if name in self.__dict__ and name != "learning_rate":
             raise AttributeError(f"{name} of an optimiser cannot be changed; make a new one")
         self.__dict__[name] = self._checked(name, value)
 
-    def _checked(self, name: str, value: Any) -> float:
+    def _checked(self, name: str, value: Any) -> float | None:
+        if name in _LIMITS:
+            return None if value is None else _limit(name, value)
         if isinstance(self.fields[name], bool):
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, not {value!r}")
@@ -132,10 +151,16 @@ class Optimizer:
         """Arguments of that row, in its order."""
         return tuple(getattr(self, name) for name in tables.optimizers[self.row].args)
 
+    @property
+    def limits(self) -> tuple[float, float, float]:
+        """clip_value, clip_norm and average, 0 for none."""
+        return self.clip_value or 0.0, self.clip_norm or 0.0, self.average or 0.0
+
     def step(self, net: Network) -> None:
         """Make one update of the network's parameters from its gradient, `net.grad`.
 
-        The first step with an optimiser that the network does not use yet starts it anew.
+        The first step with an optimiser that the network does not use yet starts it anew. One that clips leaves the
+        clipped gradient in `net.grad`.
 
         Parameters
         ----------
@@ -157,7 +182,11 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """Return the name and the attributes, as JSON can keep them; `get` makes the same optimiser from it."""
-        return {"name": type(self).__name__, **self.__dict__}
+        return {"name": type(self).__name__, **self._shown()}
+
+    def _shown(self) -> dict[str, Any]:
+        """Return the attributes, without limits that are not set."""
+        return {name: value for name, value in self.__dict__.items() if name in self.fields or value is not None}
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.__dict__ == other.__dict__
@@ -168,7 +197,14 @@ class Optimizer:
         return get, (self.get_config(),)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__dict__.items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown().items())})"
+
+
+def _limit(name: str, value: Any) -> float:
+    number = real(value, name, below=1.0 if name == "average" else None)
+    if number <= 0:
+        raise ValueError(f"{name} must be greater than 0, not {number:g}")
+    return number
 
 
 class SGD(
@@ -185,6 +221,12 @@ class SGD(
         Share of the last step that is made again, from 0 to less than 1 (Polyak, 1964).
     nesterov : bool, default False
         Look ahead by the momentum (Sutskever, Martens, Dahl and Hinton, ICML 2013). It needs a momentum.
+    clip_value : float, optional
+        Greatest absolute value of an entry of the gradient: larger ones are cut off before a step.
+    clip_norm : float, optional
+        Greatest length of the whole gradient: a longer one is shortened before a step, after `clip_value`.
+    average : float, optional
+        Keep an average of the parameters, and this share of it in every step: see `Network.averaged`.
 
     Examples
     --------
@@ -215,6 +257,7 @@ _DOCUMENTATION = """{title} ({source}).
 Parameters
 ----------
 {parameters}
+{limits}
 
 Notes
 -----
@@ -240,6 +283,7 @@ def _from_row(row: tables.Row) -> type[Optimizer]:
         parameters="\n".join(
             f"{name} : float, default {value:g}\n    {_ARGUMENTS.get(name, _ANY)[2]}" for name, value in fields.items()
         ),
+        limits="\n".join(f"{name} : float, optional\n    {text}" for name, text in _LIMITS.items()),
         formula=row.formula.replace("; ", "\n    "),
         remark=f"\n{textwrap.fill(_REMARKS[row.name], 110)}\n" if row.name in _REMARKS else "",
         example=f"{title}({', '.join(f'{name}={value!r}' for name, value in fields.items())})",
@@ -298,4 +342,4 @@ def get(wanted: OptimizerLike | dict[str, Any]) -> Optimizer:
 
 def n_slots(optimizer: Optimizer) -> int:
     """Return how many vectors of state, each as long as the parameters, an optimiser keeps."""
-    return tables.optimizers[optimizer.row].n_slots
+    return tables.optimizers[optimizer.row].n_slots + (optimizer.average is not None)

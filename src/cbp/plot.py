@@ -9,11 +9,11 @@ from cbp.errors import optional
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_LABELS = {"loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
+_NO_CURVES = ("learning_rate", "seconds")
 
 
 def learning_curve(history: Mapping[str, Sequence[float]], ax: Any = None) -> Any:
-    """Draw losses against epochs, and the validation accuracy on an axis of its own.
+    """Draw losses against epochs, and all metrics on an axis of their own, each in one colour.
 
     Parameters
     ----------
@@ -43,22 +43,37 @@ def learning_curve(history: Mapping[str, Sequence[float]], ax: Any = None) -> An
         _, ax = optional("matplotlib.pyplot", "a picture", "plot").subplots(layout="constrained")
     for name in ("loss", "val_loss"):
         if name in history:
-            ax.plot(_epochs(history[name]), history[name], label=_LABELS[name])
+            ax.plot(_epochs(history[name]), history[name], label=_label(name))
     ax.set(xlabel="epoch", ylabel="loss")
     ax.xaxis.get_major_locator().set_params(integer=True)
     if all(value > 0 for name in ("loss", "val_loss") for value in history.get(name, ())):
         ax.set_yscale("log")
-    top = _add_accuracy(ax, history["val_accuracy"]) if "val_accuracy" in history else ax
+    measured = [name for name in history if name not in _NO_CURVES and _plain(name) != "loss"]
+    top = _add_metrics(ax, {name: history[name] for name in measured}) if measured else ax
     handles = [line for axes in dict.fromkeys((ax, top)) for line in axes.get_lines()]
-    top.legend(handles=handles, loc="best" if top is ax else "center right")  # the top axes hide no line behind it
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 3.5, "ncols": 2, "frameon": False}
+    top.legend(handles=handles, **({} if top is ax else below))  # two axes leave no corner free that could be found
     return ax
 
 
-def _add_accuracy(ax: Any, values: Sequence[float]) -> Any:
+def _add_metrics(ax: Any, figures: Mapping[str, Sequence[float]]) -> Any:
+    """Draw metrics on axes with a scale of their own; where both are there, that of the validation is dashed."""
     other = ax.twinx()
-    other.set_ylabel(_LABELS["val_accuracy"])
-    other.plot(_epochs(values), values, color="tab:green", label=_LABELS["val_accuracy"])
+    names = list(dict.fromkeys(map(_plain, figures)))
+    for name, values in figures.items():
+        colour = f"C{2 + names.index(_plain(name))}"  # the first two are those of the losses
+        dashed = name != _plain(name) and _plain(name) in figures
+        other.plot(_epochs(values), values, color=colour, linestyle="--" if dashed else "-", label=_label(name))
+    other.set_ylabel(_label(*figures) if len(figures) == 1 else ", ".join(name.replace("_", " ") for name in names))
     return other
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("val_")
+
+
+def _label(name: str) -> str:
+    return ("training " if name == _plain(name) else "validation ") + _plain(name).replace("_", " ")
 
 
 def _epochs(values: Sequence[float]) -> range:

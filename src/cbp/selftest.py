@@ -14,7 +14,7 @@ from cbp.layers import Dense
 from cbp.network import Network
 
 if TYPE_CHECKING:
-    from cbp._typing import Array
+    from cbp._typing import ActivationLike, Array
     from cbp.tables import Row
 
 ROWS, INPUTS, UNITS, OUTPUTS = 7, 5, 6, 3
@@ -75,6 +75,8 @@ def _checks() -> Iterator[tuple[str, bool]]:
             net = Network([INPUTS, *layers], loss=loss, dtype=dtype, seed=1)
             X, y = samples(OUTPUTS)
             yield f"gradient, {net}", gradcheck(net, X, y).ok
+        net = Network(_joined("tanh"), dtype=dtype, seed=1)
+        yield f"gradient, {net}", gradcheck(net, *samples(OUTPUTS)).ok
         reference = _trained(dtype, "scalar")
         for isa in _core.isas():
             yield f"{isa} gives the bits of scalar, {dtype}", _trained(dtype, isa) == reference
@@ -91,6 +93,13 @@ def combinations() -> Iterator[tuple[list[Dense], Row]]:
                 yield [Dense(UNITS, row), Dense(OUTPUTS, output)], loss
 
 
+def _joined(hidden: ActivationLike | list[Row]) -> list[int | Dense]:
+    """Return layers that have skip connections and steepness, the second of them with `hidden`."""
+    units = len(hidden) if isinstance(hidden, list) else UNITS
+    steep = Dense(13, "tanh", steepness=0.75)
+    return [INPUTS, steep, Dense(units, hidden, skip=[0]), Dense(OUTPUTS, "softmax", steepness=1.5, skip="all")]
+
+
 def samples(classes: int) -> tuple[Array, Array]:
     """Return inputs in (-1, 1) and rows with a 1 for one of the classes: arithmetic that is exact everywhere."""
     count = np.arange(ROWS * INPUTS).reshape(ROWS, INPUTS)
@@ -101,8 +110,7 @@ def samples(classes: int) -> tuple[Array, Array]:
 def _trained(dtype: str, isa: str) -> bytes:
     """Return the parameters after a short training with this instruction set."""
     hidden = [row for row in tables.activations.values() if not row.row_wise]
-    per_unit = Dense(len(hidden), hidden)
-    spec = Spec([INPUTS, Dense(13, "tanh"), per_unit, Dense(OUTPUTS, "softmax")], dtype=dtype, seed=1)
+    spec = Spec(_joined(hidden), dtype=dtype, seed=1)
     plan = spec.plan(isa)
     memory = _core.Memory(plan, spec.initial(plan))
     optimizer = optimizers.get("adam")

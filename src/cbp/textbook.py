@@ -81,7 +81,8 @@ class Textbook(State):
         Returns
         -------
         ndarray, shape (m, n_L) or (n_L,)
-            A^L: a view of the training workspace, overwritten by the next call. See `activations`.
+            A^L: a view of the training workspace, overwritten by the next call. See `activations`. Where targets are
+            scaled so is this; ``net.target_scaling.inverse`` leads back.
 
         Raises
         ------

@@ -141,6 +141,7 @@ class Trainer(State):
         wanted = by_name(metrics, self._spec.loss.name)
         followers = CallbackList(callbacks, progress)
         self._use(optimizer)
+        self._reader = run.reader
         state = FitState(self, epochs, History(), schedule)  # type: ignore[arg-type]
         followers.on_fit_begin(state)
         try:
@@ -201,7 +202,41 @@ class Trainer(State):
             check_finite=check_finite,
         )
         self._use(optimizer)
+        self._reader = run.reader
         return run.one(0)[0]
+
+    def learn_scaling(self, X: ArrayLike, y: ArrayLike | None = None, *, check_finite: bool = True) -> None:
+        """Learn `scale_inputs` and `scale_targets` from these rows, as the first `fit` does by itself.
+
+        For training on batches, and for the textbook's steps one by one. What was learned before is replaced, and the
+        weights stay what they are, so a network that was trained already gives other predictions.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_0)
+            Inputs; also a memory map or a sparse matrix, some megabytes of which are read at a time. "robust" holds
+            one column at least.
+        y : array_like, shape (n, n_L) or (n,) if n_L = 1, optional
+            Targets: only needed for `scale_targets`.
+        check_finite : bool, default True
+            Refuse NaN and infinity.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The data do not fit, or there is nothing to learn.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([1, 1], output="identity", scale_inputs=("minmax", -1, 1), scale_targets="standard")
+        >>> net.learn_scaling([[0], [10], [40]], [1, 2, 3])
+        >>> net.input_scaling.transform([[0], [10], [40]]).ravel()
+        array([-1. , -0.5,  1. ])
+        >>> net.target_scaling.center
+        array([2.])
+        """
+        self._reader = self._reader.learned(X, y, check_finite)
 
 
 def _one_epoch(state: FitState, run: Passes, held_out: Samples | None, wanted: dict[str, Metric]) -> None:
@@ -230,5 +265,6 @@ def _validate(net: Trainer, held_out: Samples, wanted: dict[str, Metric]) -> dic
     if wanted:
         outputs = np.empty((len(held_out.X), net._spec.n_out), net.dtype)
         net._plan.predict(net.params, held_out.X, outputs)
-        figures.update(measure(wanted, held_out.y, outputs, "val_"))
+        net._reader.restore(outputs)
+        figures.update(measure(wanted, net._reader.restored(held_out.y), outputs, "val_"))
     return figures

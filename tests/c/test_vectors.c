@@ -21,6 +21,21 @@ CASE(multiply_is_elementwise) {
     }
 }
 
+CASE(add_is_elementwise_and_leaves_gaps) {
+    EACH_LENGTH(n) {
+        enum { rows = 3 };
+        const int64_t ld = n + 3, lde = n + 1, size = rows * ld;
+        const void *e = random_reals(dtype, rows * lde, -2, 2);
+        void *x = random_reals(dtype, size, -2, 2), *want = copy_of(dtype, size, x);
+        for (int64_t i = 0; i < rows * n; i++) {
+            const int64_t at = i / n * ld + i % n;
+            put(dtype, want, at, add_(dtype, get(dtype, x, at), get(dtype, e, i / n * lde + i % n)));
+        }
+        k->add(rows, n, e, lde, x, ld);
+        CHECK_BYTES(size, size_of(dtype), x, want);
+    }
+}
+
 CASE(scale_rounds_the_factor_then_the_product) {
     EACH_LENGTH(n) {
         const double factor = 1.0 / 3;

@@ -1,7 +1,8 @@
 """The .npz format: a zip of .npy members that `numpy.load` opens too, without pickle.
 
-Members: header (uint8, JSON), params, and with an optimiser slots; numbers are little-endian, nothing is compressed.
-The same network gives the same bytes. What the members hold is the business of _packing.py.
+Members: header (uint8, JSON), params; slots where there is an optimiser, mask where parameters are fixed, and what
+scaling has learned. Numbers are little-endian, nothing is compressed. The same network gives the same bytes. What the
+members hold is the business of _packing.py.
 """
 
 from __future__ import annotations
@@ -58,9 +59,11 @@ def _read(archive: zipfile.ZipFile, cls: type[Network]) -> Network:
     expected = header.shapes
     if strange := members.keys() - expected.keys() - {"header"}:
         raise FormatError(f"it has a member {sorted(strange)[0]!r} that does not belong")
-    dtype = header.spec.dtype.newbyteorder("<")
+    arrays = {}
+    for name, shape in expected.items():
+        arrays[name] = _array(archive, members, name, header.dtype_of(name).newbyteorder("<"), shape)
     net = cls.__new__(cls)
-    header.fill(net, {name: _array(archive, members, name, dtype, shape) for name, shape in expected.items()})
+    header.fill(net, arrays)
     return net
 
 

@@ -58,6 +58,7 @@ class Trace:
     def __init__(
         self, net: State, X: ArrayLike, y: ArrayLike, weight: ArrayLike | None, learning_rate: float, dialect: Any
     ) -> None:
+        _require_all_shown(net)
         found = dialects.find(dialect)
         self.numbers = Numbers(net, X, y, weight, real(learning_rate, "learning_rate"))
         self._formulas = Formulas(self.numbers, found)
@@ -218,3 +219,13 @@ class Trace:
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+
+def _require_all_shown(net: State) -> None:
+    """Raise a ValueError for what takes part in an update and has no place in the formulas."""
+    for number, layer in enumerate(net._spec.layers, 1):
+        for name in ("l1", "l2", "max_norm"):
+            if getattr(layer, name):
+                raise ValueError(f"a trace does not show {name}, which layer {number} has")
+    if net.mask is not None or not all(layer.trainable for layer in net.layers):
+        raise ValueError("a trace shows the update of all parameters, and some of this network are fixed")

@@ -195,6 +195,9 @@ def require_fit(dialect: Dialect, n: Numbers) -> None:
             (n.m > 1 and dialect.batch and dialect.reduction not in ("", n.reduction),
              f"is written for reduction={dialect.reduction!r}"),
             (n.s is not None and not dialect.weighted, "has no sample weights"),
+            (dialect is not CBP and any(n.steepness(l) != 1 for l in range(1, n.L + 1)), "has no steepness"),
+            (dialect is not CBP and any(len(n.sources(l)) > 1 for l in range(1, n.L + 1)),
+             "has no skip connections"),
         )
         if fails
     ]  # fmt: skip

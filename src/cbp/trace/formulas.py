@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cbp.trace.dialects import NAMES, NOTES, Dialect, Index, Letter, require_fit
-from cbp.trace.symbols import Formula, Group, Piece, Symbol, total
+from cbp.trace.symbols import Formula, Group, Piece, Symbol, join, shifted, total
 
 if TYPE_CHECKING:
     from cbp._typing import Array
@@ -26,8 +26,8 @@ TITLES = {
     "target": "Targets",
     "cost": "Cost",
     "delta": "Layer {layer}: deltas",
-    "gradient": "Layer {below} to {layer}: gradient",
-    "update": "Layer {below} to {layer}: update",
+    "gradient": "{below} to {layer}: gradient",
+    "update": "{below} to {layer}: update",
 }
 
 # Of the layer and (sample, unit), or (unit before, unit): a symbol, and its formula
@@ -158,21 +158,37 @@ class Formulas:
         if self.d.bias != "none":
             unit: Formula = ("·", self.a(l - 1, r, 0)) if self.d.bias == "unit" else ()
             first = (self.w(l, 0, j), *unit, "+")
-        below = self.n.widths[l - 1]
 
         def term(i: Index) -> Formula:
-            return self.w(l, i, j), "·", self.a(l - 1, r, i)
+            return self.w(l, i, j), "·", self._came_in(l, r, i)
 
-        return *first, *self._sum(self.d.from_, below, term, isinstance(j, str))
+        if not isinstance(j, str):
+            return *first, *total(len(self.n.theta[l]) - 1, term)
+        sums = [(Symbol("Σ", self.d.from_), " ", *term(shifted(self.d.from_, row))) for _, row in self.n.sources(l)]
+        return *first, *join("+", sums)
+
+    def _came_in(self, l: int, r: Index, i: Index) -> Symbol:
+        """Return the activation that weights i of layer l are multiplied with: i counts through all that feed it."""
+        sources = self.n.sources(l)
+        if isinstance(i, str):
+            k = next(k for k, row in sources if shifted(self.d.from_, row) == i)
+            return self.a(k, r, self.d.from_)
+        k, row = next(source for source in reversed(sources) if i > source[1] or i == 0)
+        return self.a(k, r, i - row if i else 0)
+
+    def _steep(self, l: int, formula: Formula) -> Formula:
+        """Return the formula times the layer's steepness, which is not written where it is 1."""
+        s = self.n.steepness(l)
+        return formula if s == 1 else (f"{s:g}", "·", *formula)
 
     def activation(self, l: int, r: Index, j: Index) -> Formula:
-        """Return g(z)."""
+        """Return g(z), or g(s z)."""
         row = self.n.activation(l, 0 if isinstance(j, str) else j - 1)
         if row.row_wise:
-            arguments = total(self.n.widths[l], lambda k: (self.z(l, r, k),), ",")
+            arguments = total(self.n.widths[l], lambda k: self._steep(l, (self.z(l, r, k),)), ",")
             name = self.d.function.base if isinstance(j, str) else row.name
             return Symbol(name, str(j)), "(", *arguments, ")"
-        return replace(self._function(l, j), value=str(row)), "(", self.z(l, r, j), ")"
+        return replace(self._function(l, j), value=str(row)), "(", *self._steep(l, (self.z(l, r, j),)), ")"
 
     def _function(self, l: int, j: Index) -> Symbol:
         own = self.d.function.layer != ""  # derivation D: a function for every unit
@@ -220,13 +236,14 @@ class Formulas:
     # ---- backward ----
 
     def slope(self, l: int, r: Index, j: Index) -> Formula:
-        """Return g'(z), or a(1 - a) where the dialect has that for a sigmoid."""
+        """Return da/dz, which is g'(z), or a(1 - a) where the dialect has that for a sigmoid."""
         row = self.n.activation(l, 0 if isinstance(j, str) else j - 1)
         if self.d.sigmoid_slope and row.name == "sigmoid":
             return self.a(l, r, j), "·", "(1", "-", self.a(l, r, j), ")"
         function = self._function(l, j)
         prime = replace(function, base=function.base + "′")
-        return (Group((prime, "(", self.z(l, r, j), ")"), _at(self.n.slopes(l), r, j)),)
+        pieces = prime, "(", *self._steep(l, (self.z(l, r, j),)), ")"
+        return (Group(self._steep(l, pieces), _at(self.n.slopes(l), r, j)),)
 
     def error(self, r: Index, j: Index) -> Formula:
         """Return the derivative of the cost by an output."""
@@ -244,23 +261,26 @@ class Formulas:
         if l == n.L:
             return self._output_delta(r, j)
 
-        def term(k: Index) -> Formula:
-            pair = self.delta(l + 1, r, k), self.w(l + 1, j, k)
+        def term(c: int, row: int, k: Index) -> Formula:
+            pair = self.delta(c, r, k), self.w(c, shifted(j, row), k)
             return (pair[1], "·", pair[0]) if self.d.to_first else (pair[0], "·", pair[1])
 
-        inner = self._sum(self.d.above, n.widths[l + 1], term, isinstance(j, str))
+        consumers = n.consumers(l)
+        if isinstance(j, str):
+            inner = join("+", [(Symbol("Σ", self.d.above), " ", *term(c, row, self.d.above)) for c, row in consumers])
+        else:
+            above = [(c, row, k) for c, row in consumers for k in range(1, n.widths[c] + 1)]
+            inner = total(len(above), lambda at: term(*above[at - 1]))
         return "(", *inner, ")", "·", *self.slope(l, r, j)
 
     def _output_delta(self, r: Index, j: Index) -> Formula:
         n = self.n
-        smoothing = n.loss_row.args.get("label_smoothing", 0.0)
-        if n.loss_row.name in CROSS_ENTROPIES and not smoothing:
-            return self.a(n.L, r, j), "-", self.y(r, j)
         if n.loss_row.name in CROSS_ENTROPIES:
-            shared = f"{smoothing:g}/{n.widths[-1]}"
-            return self.a(n.L, r, j), "-", f"(1 - {smoothing:g})", "·", self.y(r, j), "-", shared
+            found = self._difference(r, j)
+            return found if n.steepness(n.L) == 1 else self._steep(n.L, ("(", *found, ")"))
         if n.loss_row.head:
-            return f"{n.loss_row}′", "(", self.z(n.L, r, j), ",", self.y(r, j), ")"
+            z = self._steep(n.L, (self.z(n.L, r, j),))
+            return self._steep(n.L, (f"{n.loss_row}′", "(", *z, ",", self.y(r, j), ")"))
         if not n.row_wise:
             return *self.error(r, j), "·", *self.slope(n.L, r, j)
 
@@ -268,6 +288,14 @@ class Formulas:
             return *self.error(r, k), "·", self._jacobian(r, k, j)
 
         return self._sum(self.d.above, n.widths[-1], term, isinstance(j, str))
+
+    def _difference(self, r: Index, j: Index) -> Formula:
+        """Return what a cross-entropy makes of an output and its target."""
+        smoothing = self.n.loss_row.args.get("label_smoothing", 0.0)
+        if not smoothing:
+            return self._output(r, j), "-", self.y(r, j)
+        shared = f"{smoothing:g}/{self.n.widths[-1]}"
+        return self._output(r, j), "-", f"(1 - {smoothing:g})", "·", self.y(r, j), "-", shared
 
     def _jacobian(self, r: Index, k: Index, j: Index) -> Piece:
         L = self.n.L
@@ -279,7 +307,7 @@ class Formulas:
         delta = self.delta(l, r, j)
         if i == 0 and self.d.bias != "unit":
             return (delta,)
-        a = self.a(l - 1, r, i)
+        a = self._came_in(l, r, i)
         return (a, "·", delta) if self.d.input_first else (delta, "·", a)
 
     def gradient(self, l: int, i: Index, j: Index) -> Formula:
@@ -322,7 +350,9 @@ class Formulas:
         self, quantity: str, l: int, general: tuple[Symbol, Formula], part: str, n: int, step: Callable[[int], Step]
     ) -> Section:
         number = l + self.d.net.shift
-        title = TITLES[quantity].format(layer=number, below=number - 1)
+        below = [str(k + self.d.net.shift) for k, _ in self.n.sources(l)] if l else []
+        layers = f"Layer{'s' if len(below) > 1 else ''} {', '.join(below)}"
+        title = TITLES[quantity].format(layer=number, below=layers)
         key = self.d.name, part
         return Section(quantity, title, *general, NAMES.get(key, ""), NOTES.get(key, ""), n, step)
 
@@ -355,9 +385,12 @@ class Formulas:
     def _per_parameter(
         self, quantity: str, l: int, symbol: ToSymbol, formula: ToFormula, values: Array
     ) -> Iterator[Section]:
-        """Biases and weights: two sections, for their general formulas differ."""
+        """Biases, and weights from every layer that feeds this one: sections, for their general formulas differ."""
         rows, cols = values.shape
-        parts: list[tuple[str, int, int, Index]] = [("bias", 0, 1, 0), ("weight", 1, rows, self.d.from_)]
+        starts = [row for _, row in self.n.sources(l)]
+        ends = zip(starts, [*starts[1:], rows - 1], strict=True)
+        weights = [("weight", low + 1, high + 1, shifted(self.d.from_, low)) for low, high in ends]
+        parts: list[tuple[str, int, int, Index]] = [("bias", 0, 1, 0), *weights]
         for kind, low, high, i in parts if self.d.bias != "none" else parts[1:]:
 
             def step(at: int, low: int = low) -> Step:

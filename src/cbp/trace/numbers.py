@@ -45,8 +45,9 @@ class Check(NamedTuple):
 class Numbers:
     """One update of a copy of the network's parameters, and everything that led to it.
 
-    A[l], Z[l], D[l]: activations, net inputs, deltas (m, n_l); theta[l], grad[l], new[l]: (n_{l-1} + 1, n_l), row 0
-    the bias. Entry 0 of all but A is empty. `y` (m, n_L) are targets, `s` (m,) sample weights or None.
+    A[l], Z[l], D[l]: activations, net inputs, deltas (m, n_l); theta[l], grad[l], new[l]: row 0 the bias, and a row for
+    every unit of the layers that feed layer l. Entry 0 of all but A is empty. `y` (m, n_L) are targets, `s` (m,)
+    sample weights or None.
     """
 
     def __init__(self, net: State, X: ArrayLike, y: ArrayLike, weight: ArrayLike | None, learning_rate: float) -> None:
@@ -84,6 +85,22 @@ class Numbers:
         rows = self._spec.layers[l - 1].rows
         return rows[0] if len(rows) == 1 else rows[j]
 
+    def steepness(self, l: int) -> float:
+        """Return the s of a = g(s z) in layer l."""
+        return self._spec.layers[l - 1].steepness
+
+    def sources(self, l: int) -> list[tuple[int, int]]:
+        """Return the layers that feed layer l, each with the row of W that its first unit has, from 0."""
+        found, row = [], 0
+        for k in self._spec.sources(l):
+            found.append((k, row))
+            row += self.widths[k]
+        return found
+
+    def consumers(self, l: int) -> list[tuple[int, int]]:
+        """Return the layers that layer l feeds, the last first, each with the row of its W that l's first unit has."""
+        return [(c, row) for c in range(self.L, l, -1) for k, row in self.sources(c) if k == l]
+
     @property
     def row_wise(self) -> bool:
         """Whether the outputs are a function of their whole row."""
@@ -94,14 +111,14 @@ class Numbers:
         """Net inputs of every layer."""
         found: list[Array] = [NOTHING]
         for l in range(1, self.L + 1):
-            plan, theta = self._up_to(l, Dense(self.widths[l], "identity"))
+            plan, theta = self._up_to(l, Dense(self.widths[l], "identity", skip=self._spec.layers[l - 1].skip))
             out = np.empty((self.m, self.widths[l]), self._plan.dtype)
             plan.predict(theta, self.A[0], out)
             found.append(out)
         return found
 
     def slopes(self, l: int) -> Array:
-        """Return g'(z) of layer l, (m, n_l); of outputs that are a function of their row, da_k/dz_j, (m, k, j)."""
+        """Return da/dz of layer l, (m, n_l); of outputs that are a function of their row, da_k/dz_j, (m, k, j)."""
         if l not in self._slopes:
             plan, theta = self._up_to(l, self._spec.layers[l - 1])
             n = self.widths[l]

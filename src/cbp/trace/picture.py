@@ -16,7 +16,7 @@ MOST_UNITS, MOST_WEIGHTS = 6, 30
 ACROSS, DOWN, RADIUS = 5.6, 1.9, 0.45
 PLACES = [0.25 + 0.025 * step for step in range(21)]  # where along its line a label may stand
 UP_COLOR, DOWN_COLOR, UNIT_COLOR, INK = "tab:blue", "tab:red", "#eef2f7", "#222222"
-DIGITS = 3
+DIGITS, MOST_DIGITS = 3, 6
 Point = tuple[float, float]
 
 
@@ -43,6 +43,11 @@ def draw(trace: Trace, ax: Any, sample: int) -> Any:
 
 
 def _require_readable(n: Numbers) -> None:
+    if any(len(n.sources(l)) > 1 for l in range(1, n.L + 1)):
+        raise ValueError(
+            "a picture shows weights between neighbouring layers, this network has skip connections; "
+            "print the trace, or see its records()"
+        )
     weights = sum(theta[1:].size for theta in n.theta[1:])
     if max(n.widths) > MOST_UNITS or weights > MOST_WEIGHTS:
         raise ValueError(
@@ -67,10 +72,18 @@ def _weights(ax: Any, n: Numbers, l: int, taken: list[Point]) -> None:
             x, y = _free(taken, (x0, y0), (x1, y1))
             taken.append((x, y))
             ax.text(
-                x, y, f"{short(old, DIGITS)} → {short(new, DIGITS)}", color=INK, fontsize=8, ha="center", va="center",
+                x, y, _change(old, new), color=INK, fontsize=8, ha="center", va="center",
                 rotation=degrees(atan2(y1 - y0, x1 - x0)), rotation_mode="anchor", transform_rotates_text=True,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}, zorder=2,
             )  # fmt: skip
+
+
+def _change(old: float, new: float) -> str:
+    """Return old → new, with as many digits as it takes to see a difference, if six can show it."""
+    digits = DIGITS
+    while old != new and short(old, digits) == short(new, digits) and digits < MOST_DIGITS:
+        digits += 1
+    return f"{short(old, digits)} → {short(new, digits)}"
 
 
 def _free(taken: list[Point], start: Point, end: Point) -> Point:
@@ -98,8 +111,7 @@ def _unit(ax: Any, circle: Any, trace: Trace, sample: int, l: int, j: int) -> No
         return
     if trace.has_biases:
         old, new = float(n.theta[l][0, j]), float(n.new[l][0, j])
-        text = f"bias {short(old, DIGITS)} → {short(new, DIGITS)}"
-        ax.text(x, y - RADIUS - 0.16, text, fontsize=7, **style)
+        ax.text(x, y - RADIUS - 0.16, f"bias {_change(old, new)}", fontsize=7, **style)
     ax.text(x, y + RADIUS + 0.14, str(n.activation(l, j)), fontsize=7, style="italic", **style)
     if l == n.L:
         target = f"target {short(float(n.y[sample, j]), DIGITS)}"

@@ -55,6 +55,11 @@ def total(n: int, term: Callable[[int], Formula], sign: str = "+") -> Formula:
     return join(sign, [*map(term, range(1, first + 1)), ("…",), *map(term, range(n - last + 1, n + 1))])
 
 
+def shifted(i: int | str, offset: int) -> int | str:
+    """Return the index that is so much larger, also for a letter."""
+    return i + offset if isinstance(i, int) else f"{i}+{offset}" if offset else i
+
+
 def join(sign: str, parts: Iterable[Formula]) -> Formula:
     """Return the parts with the sign between them."""
     pieces: list[Piece] = []
