@@ -114,8 +114,23 @@ static void up_part(void *ctx, int part, int thread) {
     if (!by_block && !later) activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
 }
 
+/* The same for each of several heads, whose losses may as well start from g'(z) */
+static void activate_heads(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+    for (int i = 0; i < net->n_heads; i++) {
+        const cbp_top *top = &net->top[i];
+        const int keep = top->starts_from_z && !top->row_wise;
+        void *const zh = element(net, z, top->first), *const dh = element(net, d, top->first);
+        if (keep) cbp_keep_z(net, top, at.rows, zh, dh);
+        activate(net, s, (rectangle){at.row, at.rows, top->first, top->units}, zh, keep ? NULL : dh);
+    }
+}
+
 /* What the loss starts from: d keeps h, which is z, or log a for a row-wise activation */
 static void activate_head(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+    if (net->n_heads) {
+        activate_heads(net, s, at, z, d);
+        return;
+    }
     if (!s->row_wise) memcpy(d, z, (size_t)(at.rows * at.cols) * net->real);
     activate(net, s, at, z, s->row_wise ? d : NULL);
 }
@@ -134,7 +149,7 @@ static void rows_part(void *ctx, int part, int thread) {
 /* One row: product and activation at once where the layer has one activation, unit by unit */
 static void single_up(const up_job *job) {
     const cbp_stage *s = job->s;
-    const cbp_run *run = s->n_runs == 1 && !s->row_wise ? s->runs : NULL;
+    const cbp_run *run = s->n_runs == 1 && !s->row_wise && !(job->head && job->net->n_heads) ? s->runs : NULL;
     job->net->k->row_up(s->n_in, s->n_out, job->a, job->theta, run, job->head, job->z, job->d);
     if (!run) (job->head ? activate_head : activate)(job->net, s, (rectangle){0, 1, 0, s->n_out}, job->z, job->d);
 }
