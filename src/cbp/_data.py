@@ -15,8 +15,8 @@ from cbp import tables
 if TYPE_CHECKING:
     from cbp import _core
     from cbp._spec import Spec
-    from cbp.heads import Head
     from cbp._typing import Array, Labels
+    from cbp.heads import Head
 
 NUMBERS = "biuf"
 SUM_TOLERANCE = 1e-3
@@ -161,10 +161,10 @@ class Reader:
                 raise ValueError(f"{place(name, at)} is {y.flat[first]:g}, but {self.loss} needs targets {limits}")
         else:
             gone = np.isnan(y) if self.missing else np.zeros((len(y), 1), bool)
-            wrong = gone.any(axis=1) & ~gone.all(axis=1)
-            if wrong.any():
+            halved = gone.any(axis=1) & ~gone.all(axis=1)
+            if halved.any():
                 raise ValueError(
-                    f"row {int(np.argmax(wrong))} of {name} is missing in part: a distribution is there or not"
+                    f"row {int(np.argmax(halved))} of {name} is missing in part: a distribution is there or not"
                 )
             unequal = abs(y.sum(axis=1) - 1) > SUM_TOLERANCE
             if unequal.any() or (y < 0).any():

@@ -197,9 +197,7 @@ def _weights(init: InitFunction, shape: tuple[int, int], number: int, seed: int)
     return W
 
 
-def _read_layers(
-    layers: Any, hidden: Any, output: Any, loss: Row | OwnLoss | None
-) -> tuple[int, tuple[Dense, ...]]:
+def _read_layers(layers: Any, hidden: Any, output: Any, loss: Row | OwnLoss | None) -> tuple[int, tuple[Dense, ...]]:
     if isinstance(layers, (str, bytes)) or not isinstance(layers, (Sequence, np.ndarray)):
         raise TypeError(f"layers must be a list like [64, 128, 10], not {layers!r}")
     if len(layers) < 2:

@@ -206,5 +206,7 @@ def _read(one: Any, end: int, number: int) -> Head:
     if not isinstance(span, Sequence) or len(span) != 2 or not all(isinstance(place, int) for place in span):
         raise TypeError(f"head {number} must begin with a slice like slice(0, 3), not {one[0]!r}")
     if span[0] != end or span[1] <= end:
-        raise ValueError(f"head {number} must begin at unit {end}, where the one before ends, and have units: {one[0]!r}")
+        raise ValueError(
+            f"head {number} must begin at unit {end}, where the one before ends, and have units: {one[0]!r}"
+        )
     return Head(span[1] - span[0], *rest)

@@ -240,7 +240,9 @@ def require_own(metrics: dict[str, Metric]) -> None:
     """Refuse the metrics of this module, for networks whose outputs are more than a guess at each target."""
     for name, metric in metrics.items():
         if metric in [globals()[known] for known in __all__]:
-            raise ValueError(f"the metric {name!r} knows nothing of heads, or of variances: give a function of your own")
+            raise ValueError(
+                f"the metric {name!r} knows nothing of heads, or of variances: give a function of your own"
+            )
 
 
 def measure(metrics: dict[str, Metric], y: Array, outputs: Array, prefix: str = "") -> dict[str, float]:
