@@ -23,6 +23,7 @@ class Plan:
     dtype: np.dtype[Any]
     isa: str
     n_params: int
+    n_targets: int
     widths: tuple[int, ...]
     blocks: tuple[tuple[int, int, int], ...]
     own_loss: OwnLoss | None
@@ -32,10 +33,12 @@ class Plan:
         dtype: str,
         n_in: int,
         layers: Sequence[tuple[Any, ...]],
-        loss: str | OwnLoss,
+        loss: str | OwnLoss | None,
         loss_arg: float = 0.0,
         reduction: str = "mean",
         isa: str | None = None,
+        heads: Sequence[tuple[int, int, str, float, float]] = (),
+        missing: bool = False,
     ) -> None: ...
     def init(self, rules: Sequence[str], args: Sequence[float], seed: int) -> Real: ...
     def first_nonfinite(self, x: Real) -> int: ...
