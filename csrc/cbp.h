@@ -85,8 +85,9 @@ typedef struct {
     int row_wise;          /* activations: a function of the whole row, output layer only */
     int head;              /* losses: goes with `partner` as output activation only */
     const char *partner;   /* activations: the default initialiser; losses: the canonical output activation */
+    const char *pair;      /* losses with two outputs for a target: that of the second half of the units; else "" */
     const char *formula;   /* NumPy text: g, C, the update, the distribution; statuses: the sentence */
-    const char *slope;     /* NumPy text: g', dC/da or delta */
+    const char *slope;     /* NumPy text: g', dC/da or delta; dC/da, dC/dv of a loss with two outputs for a target */
     const char *onnx;      /* activations: the ONNX operator and its attributes; "" if there is none */
     const char *exception; /* statuses: the Python exception */
     const char *source;    /* where the method comes from */
@@ -118,12 +119,13 @@ typedef struct {
     const int *skips;           /* their numbers, rising, 0 (the inputs) .. l - 2; read by cbp_net_new only */
 } cbp_dense;
 
-/* One head of the output layer: consecutive units with a loss of their own */
+/* One head of the output layer: consecutive units with a loss of their own, and an activation of their own where that
+ * is row-wise. A sample costs the sum of its heads' costs, each times its weight. */
 typedef struct {
     int first, units;
     cbp_loss loss;
     double loss_arg;
-    double weight; /* > 0: its share in the cost of a sample */
+    double weight; /* > 0 */
 } cbp_head;
 
 /* A loss of your own, of n rows: y and a (n, n_out), in the network's precision (not modified), are targets and
@@ -147,7 +149,7 @@ typedef struct {
     double input_dropout;   /* share of the inputs that a noisy pass leaves out, 0 <= p < 1 */
     int n_heads;            /* 0, or the heads that share the output layer, and are used instead of loss */
     const cbp_head *heads;  /* in order, without gap; read by cbp_net_new only */
-    int missing_targets;    /* a target that is NaN costs nothing and has no delta */
+    int missing_targets;    /* a target that is NaN costs nothing: its term and dC/da are 0, n stays what it is */
 } cbp_spec;
 
 typedef struct cbp_net cbp_net;
@@ -165,6 +167,7 @@ void cbp_net_free(cbp_net *net); /* NULL is fine */
 cbp_dtype cbp_net_dtype(const cbp_net *net);
 const char *cbp_net_isa(const cbp_net *net);
 int64_t cbp_n_params(const cbp_net *net);
+int cbp_n_targets(const cbp_net *net);          /* n_L, but fewer where a loss has two outputs for a target */
 cbp_block cbp_layer(const cbp_net *net, int l); /* l = 1..L */
 
 /* Bytes of workspace for `batch` rows at once; 0 where that exceeds the address space. PREDICT and EVALUATE need no
@@ -218,12 +221,13 @@ typedef struct {
     const void *mask;
 } cbp_mem;
 
-/* A set of samples; nothing in it is modified. Targets: y, or for categorical_cross_entropy labels instead. */
+/* A set of samples; nothing in it is modified. n_y is cbp_n_targets(). Targets: y, or for a softmax or log_softmax
+ * output labels instead. */
 typedef struct {
     int64_t n;             /* rows */
     const void *x;         /* real[n * n_0] */
-    const void *y;         /* real[n * n_L], or NULL when labels are given */
-    const int64_t *labels; /* NULL, or int64[n] classes in 0 .. n_L - 1: the same as rows that are 1 there, else 0 */
+    const void *y;         /* real[n * n_y], or NULL when labels are given */
+    const int64_t *labels; /* NULL, or int64[n] classes in 0 .. n_y - 1: the same as rows that are 1 there, else 0 */
     const void *weight;    /* NULL (all 1), or real[n] sample weights >= 0 */
 } cbp_data;
 

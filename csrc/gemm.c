@@ -127,9 +127,26 @@ static void up_part(void *ctx, int part, int thread) {
     if (!by_block && !later) activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
 }
 
+/* The same for each of several heads, whose losses may as well start from g' */
+static void activate_heads(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+    for (int i = 0; i < net->n_heads; i++) {
+        const cbp_top *top = &net->top[i];
+        const int keep = top->starts_from_z && !top->row_wise;
+        const rectangle head = {at.row, at.rows, top->first, top->units};
+        void *const zh = element(net, z, top->first), *const dh = element(net, d, top->first);
+        if (keep) cbp_keep_z(net, top, at.rows, zh, dh);
+        apply_runs(net, s, head, zh, keep ? NULL : dh);
+        if (!keep && !top->row_wise) steepen(net, s, head, dh);
+    }
+}
+
 /* What the loss starts from: d keeps h, which is s z, or log a for a row-wise activation */
 static void activate_head(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
     steepen(net, s, at, z);
+    if (net->n_heads) {
+        activate_heads(net, s, at, z, d);
+        return;
+    }
     if (!s->row_wise) memcpy(d, z, (size_t)(at.rows * at.cols) * net->real);
     apply_runs(net, s, at, z, s->row_wise ? d : NULL);
 }
@@ -148,7 +165,8 @@ static void rows_part(void *ctx, int part, int thread) {
 /* One row: product and activation at once where the layer has one activation, unit by unit */
 static void single_up(const up_job *job) {
     const cbp_stage *s = job->s;
-    const cbp_run *run = s->n_runs == 1 && !s->row_wise && s->steepness == 1 ? s->runs : NULL;
+    const int simple = s->n_runs == 1 && !s->row_wise && s->steepness == 1 && !(job->head && job->net->n_heads);
+    const cbp_run *run = simple ? s->runs : NULL;
     job->net->k->row_up(s->n_in, s->n_out, job->a, job->theta, run, job->head, job->z, job->d);
     if (!run) (job->head ? activate_head : activate)(job->net, s, (rectangle){0, 1, 0, s->n_out}, job->z, job->d);
 }

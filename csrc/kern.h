@@ -46,6 +46,9 @@ typedef struct {
 /* The last touch of a product: rows `row` .. row + rows, columns `col` .. col + cols of C; c is the first of them */
 typedef void cbp_finish(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc);
 
+typedef void cbp_loss_kernel(int64_t m, int64_t n, double arg, const void *y, const void *a, void *d, int times_slope,
+                             double *c);
+
 enum {
     CBP_K_BLOCK = 512,    /* terms of a chain done at a time */
     CBP_SCATTERED = 4000, /* rows at least so many bytes apart fall on few places of a cache and many of its pages, */
@@ -99,15 +102,15 @@ typedef struct {
     void (*transpose)(int64_t m, int64_t n, const void *a, void *at, int64_t ld);
 
     /* a (rows, cols) with ld reals from row to row holds z and becomes g(z). d, if not NULL, laid out the same, becomes
-     * g'(z); for a row-wise activation it becomes log a instead. */
+     * g'(z); for a row-wise activation it becomes the logarithm of the probabilities instead. */
     void (*act[CBP_N_ACT])(int64_t rows, int64_t cols, int64_t ld, double arg, void *a, void *d);
     /* Row-wise activations, others NULL: d (rows, cols) holds dC/da and becomes delta; a (rows, cols) = g(z). */
     void (*act_back[CBP_N_ACT])(int64_t rows, int64_t cols, const void *a, void *d);
 
     /* c[r] := C of row r, summed in double in index order; d (m, n) becomes delta (LOSS_HEAD: d held h), or dC/da times
-     * what d held (LOSS, times_slope), or dC/da (LOSS, not times_slope). y, a (m, n). */
-    void (*loss[CBP_N_LOSS])(int64_t m, int64_t n, double arg, const void *y, const void *a, void *d, int times_slope,
-                             double *c);
+     * what d held (LOSS, times_slope), or dC/da (LOSS, not times_slope). y (m, n); a (m, n), or (m, 2n) like d for
+     * LOSS_PAIR. missing_loss: what a y that is NaN costs, and the element of d, are 0 */
+    cbp_loss_kernel *loss[CBP_N_LOSS], *missing_loss[CBP_N_LOSS];
 
     /* w (rows, cols), ld reals from row to row := one step of the optimiser from factor * g, g being ldg reals from row
      * to row; slot i lies like w, from slots + i * n on. t = 1, 2, ... counts the updates; loss: J where g was taken */

@@ -104,39 +104,34 @@ cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const 
 
 /* ---- the cost ---- */
 
-/* The user's loss: d (m, n_L), which holds g'(z), becomes dC/da * g'(z), or dC/da for a row-wise activation. One thread
- * at a time is here, so that all of f->scratch is free. */
+/* The user's loss: d (m, n_L), which holds g'(z), becomes delta. One thread at a time is here, so that all of
+ * f->scratch is free. */
 static void own_cost(const cbp_net *net, const cbp_frame *f, int64_t m, const void *y, const void *a, void *d,
                      double *c) {
     if (net->stage[net->n_layers].row_wise) {
         net->own_loss(net->own_ctx, m, net->n_out, y, a, c, d);
+        net->k->act_back[net->top->act](m, net->n_out, a, d);
+        cbp_steepen_delta(net, net->top, m, d);
         return;
     }
     net->own_loss(net->own_ctx, m, net->n_out, y, a, c, f->scratch);
     net->k->multiply(m, net->n_out, f->scratch, net->n_out, d, net->n_out);
 }
 
-/* Where the loss or act_back made the derivative by s z, the output's d becomes that by z, which is delta */
-static void steepen_delta(const cbp_net *net, int64_t m, void *d) {
-    const cbp_stage *s = &net->stage[net->n_layers];
-    if (s->steepness != 1 && (net->loss_is_head || s->row_wise))
-        net->k->scale(m, net->n_out, s->steepness, d, net->n_out);
-}
-
 /* f->c[r] := the cost of rows first .. first + m; the output's d becomes delta (equation 1 of the backward pass) */
 static void cost(const cbp_net *net, const cbp_frame *f, const cbp_data *data, int64_t first, int64_t m) {
-    const cbp_stage *s = &net->stage[net->n_layers];
     const size_t start = (size_t)(first * net->n_out) * net->real;
-    const void *y = data->labels ? (char *)f->y + start : (const char *)data->y + start;
-    if (data->labels) net->k->one_hot(m, net->n_out, data->labels + first, (char *)f->y + start);
+    const size_t target = (size_t)(first * net->n_targets) * net->real;
+    const void *y = data->labels ? (char *)f->y + target : (const char *)data->y + target;
+    if (data->labels) net->k->one_hot(m, net->n_targets, data->labels + first, (char *)f->y + target);
     char *const a = (char *)cbp_frame_a(net, f, net->n_layers) + start;
     char *const d = (char *)cbp_frame_d(net, f, net->n_layers) + start;
     if (net->own_loss)
         own_cost(net, f, m, y, a, d, f->c + first);
+    else if (net->n_heads)
+        cbp_heads_cost(net, f, first, m, y, a, d, f->c + first);
     else
-        net->k->loss[net->loss](m, net->n_out, net->loss_arg, y, a, d, !s->row_wise, f->c + first);
-    if (!net->loss_is_head && s->row_wise) net->k->act_back[s->runs[0].act](m, net->n_out, a, d);
-    steepen_delta(net, m, d);
+        cbp_top_cost(net, net->top, m, y, a, d, f->c + first);
 }
 
 double cbp_objective(const cbp_net *net, cbp_sums sums) {
@@ -148,7 +143,7 @@ cbp_status cbp_check_data(const cbp_net *net, const cbp_data *data) {
     if (data->n < 1) return CBP_BAD_COUNT;
     if (!data->x || (!data->y && !data->labels)) return CBP_NULL_ARGUMENT;
     for (int64_t r = 0; data->labels && r < data->n; r++)
-        if (data->labels[r] < 0 || data->labels[r] >= net->n_out) return CBP_BAD_LABEL;
+        if (data->labels[r] < 0 || data->labels[r] >= net->n_targets) return CBP_BAD_LABEL;
     return CBP_OK;
 }
 
@@ -157,7 +152,7 @@ cbp_data cbp_rows(const cbp_net *net, const cbp_data *data, int64_t start, int64
     return (cbp_data){
         .n = n,
         .x = cbp_at(data->x, start * net->n_in, net->real),
-        .y = data->y ? cbp_at(data->y, start * net->n_out, net->real) : NULL,
+        .y = data->y ? cbp_at(data->y, start * net->n_targets, net->real) : NULL,
         .labels = data->labels ? data->labels + start : NULL,
         .weight = data->weight ? cbp_at(data->weight, start, net->real) : NULL,
     };

@@ -21,15 +21,29 @@ typedef struct {
     int64_t joined_before;                       /* inputs of the layers below that have several sources */
 } cbp_stage;
 
+/* One loss and its columns of the output layer: a head's, or all where there are no heads (heads.c) */
+typedef struct {
+    int first, units;      /* its outputs */
+    int target, n_targets; /* its targets */
+    cbp_loss loss;
+    double loss_arg, weight;
+    cbp_act act;       /* the activation, where that is */
+    int row_wise;      /* a function of the head's whole row */
+    int starts_from_z; /* the loss is computed together with its output activation */
+} cbp_top;
+
 struct cbp_net {
     cbp_dtype dtype;
     size_t real; /* bytes of one */
-    int n_in, n_out, n_layers, widest;
+    int n_in, n_out, n_targets, n_layers, widest;
     int64_t n_params, units; /* units = n_1 + .. + n_L */
     cbp_loss loss;
     double loss_arg;
-    int loss_is_head;
-    cbp_own_loss *own_loss; /* instead of loss, unless NULL */
+    int loss_is_head;         /* the loss wants more of the output layer than slopes; as heads may */
+    int n_heads, widest_head; /* 0 without heads */
+    const cbp_top *top;       /* [n_heads], or one for all of the output layer */
+    int missing;              /* targets may be NaN */
+    cbp_own_loss *own_loss;   /* instead of loss, unless NULL */
     void *own_ctx;
     double input_noise, input_dropout;
     int is_penalized, has_max_norm; /* some layer */
@@ -47,7 +61,9 @@ typedef struct {
     int64_t first;    /* which row of a noisy pass is the first here */
     char *a, *d;      /* A^l and D^l, found with cbp_frame_a and _d */
     void *noisy;      /* (m, n_0) inputs of a noisy pass, or NULL where the network leaves them alone */
-    void *y;          /* (m, n_L) targets gathered or made from labels */
+    void *y;          /* (m, n_targets) targets gathered or made from labels */
+    void *head;       /* with heads, (m, 3 widest_head): a head's columns of targets, activations, deltas */
+    double *head_c;   /* with heads, [m]: their costs */
     void *scratch;    /* (m, widest) */
     char *e, *joined; /* plans with skips: errors so far, laid out like A; inputs of layers with several sources */
     void *rooms;      /* CBP_MAX_PARTS times CBP_ROOM bytes, or NULL where no layer is wide enough to need it */
@@ -106,6 +122,30 @@ static inline void cbp_copy_rows(size_t real, int64_t rows, int64_t cols, const 
     for (int64_t i = 0; i < rows; i++)
         memcpy((char *)to + (size_t)(i * to_row) * real, cbp_at(from, i * from_row, real), (size_t)cols * real);
 }
+
+/* ---- heads.c ---- */
+
+/* Units of layer l = 1..L that share one loss, or a row-wise activation: those of a head, or all */
+int cbp_n_spans(const cbp_spec *spec, int l);
+cbp_head cbp_span(const cbp_spec *spec, int l, int i);
+static inline cbp_act cbp_unit_act(const cbp_dense *d, int j) { return d->unit_act ? d->unit_act[j] : d->act; }
+
+cbp_status cbp_check_heads(const cbp_spec *spec);  /* where they lie, and their weights */
+cbp_status cbp_check_losses(const cbp_spec *spec); /* of all spans, whose activations are known to exist */
+/* top[] := one for each span; and what the plan keeps of them */
+void cbp_fill_heads(cbp_net *net, const cbp_spec *spec, cbp_top *top);
+
+/* c[r] := the cost of m rows; d (m, units) becomes delta (equation 1 of the backward pass). y (m, n_targets), a (m,
+ * units) */
+void cbp_top_cost(const cbp_net *net, const cbp_top *top, int64_t m, const void *y, const void *a, void *d, double *c);
+/* The same for all heads of rows first .. first + m of the frame: y (m, n_targets), a and d (m, n_L), each times its
+ * weight */
+void cbp_heads_cost(const cbp_net *net, const cbp_frame *f, int64_t first, int64_t m, const void *y, const void *a,
+                    void *d, double *c);
+/* Where the loss or act_back made the derivative by s z, d (m, units) becomes that by z, which is delta */
+void cbp_steepen_delta(const cbp_net *net, const cbp_top *top, int64_t m, void *d);
+/* d := z in the columns of a head, which z and d begin with; rows are n_L apart */
+void cbp_keep_z(const cbp_net *net, const cbp_top *top, int64_t m, const void *z, void *d);
 
 /* ---- gemm.c ---- */
 

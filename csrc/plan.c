@@ -8,40 +8,48 @@
 #include <limits.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- the plan ---- */
 
-static cbp_act unit_act(const cbp_dense *d, int j) { return d->unit_act ? d->unit_act[j] : d->act; }
-
 /* Zero for an activation that has no argument */
 static double unit_arg(const cbp_dense *d, int j) {
-    const cbp_info *row = &cbp_table(CBP_ACTIVATIONS, NULL)[unit_act(d, j)];
+    const cbp_info *row = &cbp_table(CBP_ACTIVATIONS, NULL)[cbp_unit_act(d, j)];
     if (!row->arg[0].name) return 0;
     return !d->unit_act ? d->act_arg : d->unit_act_arg ? d->unit_act_arg[j] : row->arg[0].value;
 }
 
 /* Whether unit j continues the run of unit j - 1 */
 static int same_run(const cbp_dense *d, int j) {
-    return unit_act(d, j) == unit_act(d, j - 1) && unit_arg(d, j) == unit_arg(d, j - 1);
+    return cbp_unit_act(d, j) == cbp_unit_act(d, j - 1) && unit_arg(d, j) == unit_arg(d, j - 1);
 }
 
-/* Units to look at: one speaks for all where the layer has one activation */
-static int units_to_read(const cbp_dense *d) { return d->unit_act ? d->units : 1; }
+/* Where to stop looking at a span's units: one speaks for all where the layer has one activation */
+static int end_to_read(const cbp_dense *d, cbp_head span) { return span.first + (d->unit_act ? span.units : 1); }
 
-static int count_runs(const cbp_dense *d) {
-    int runs = 1;
-    for (int j = 1; j < units_to_read(d); j++) runs += !same_run(d, j);
+/* No run goes beyond its span */
+static int count_runs(const cbp_spec *spec, int l) {
+    const cbp_dense *d = &spec->layers[l - 1];
+    int runs = 0;
+    for (int i = 0; i < cbp_n_spans(spec, l); i++) {
+        const cbp_head span = cbp_span(spec, l, i);
+        runs++;
+        for (int j = span.first + 1; j < end_to_read(d, span); j++) runs += !same_run(d, j);
+    }
     return runs;
 }
 
-static void fill_runs(const cbp_dense *d, cbp_run *run) {
-    *run = (cbp_run){0, d->unit_act ? 1 : d->units, unit_act(d, 0), unit_arg(d, 0)};
-    for (int j = 1; j < units_to_read(d); j++) {
-        if (same_run(d, j))
-            run->count++;
-        else
-            *++run = (cbp_run){j, 1, unit_act(d, j), unit_arg(d, j)};
+static void fill_runs(const cbp_spec *spec, int l, cbp_run *run) {
+    const cbp_dense *d = &spec->layers[l - 1];
+    for (int i = 0; i < cbp_n_spans(spec, l); i++) {
+        const cbp_head span = cbp_span(spec, l, i);
+        int j = span.first;
+        *run++ = (cbp_run){j, d->unit_act ? 1 : span.units, cbp_unit_act(d, j), unit_arg(d, j)};
+        for (j++; j < end_to_read(d, span); j++) {
+            if (same_run(d, j))
+                run[-1].count++;
+            else
+                *run++ = (cbp_run){j, 1, cbp_unit_act(d, j), unit_arg(d, j)};
+        }
     }
 }
 
@@ -56,34 +64,25 @@ static cbp_status check_numbers(const cbp_dense *d, int is_output) {
     return CBP_OK;
 }
 
-/* A row-wise activation is for the output, and for all of its units */
-static cbp_status check_layer(const cbp_dense *d, int is_output) {
-    if (d->units < 1) return CBP_BAD_SHAPE;
-    const cbp_status numbers = check_numbers(d, is_output);
-    if (numbers) return numbers;
+/* A row-wise activation is for the output, and for all units of a span */
+static cbp_status check_span(const cbp_dense *d, cbp_head span, int is_output) {
     int row_wise = 0, mixed = 0;
-    for (int j = 0; j < units_to_read(d); j++) {
-        const cbp_act act = unit_act(d, j);
+    for (int j = span.first; j < end_to_read(d, span); j++) {
+        const cbp_act act = cbp_unit_act(d, j);
         if ((int)act < 0 || act >= CBP_N_ACT) return CBP_BAD_ACTIVATION;
         row_wise |= is_row_wise(act);
-        mixed |= act != unit_act(d, 0);
+        mixed |= act != cbp_unit_act(d, span.first);
     }
     return row_wise && (mixed || !is_output) ? CBP_ROW_HIDDEN : CBP_OK;
 }
 
-/* A loss that is computed together with its output activation needs exactly that activation in every unit */
-static cbp_status check_loss(const cbp_spec *spec) {
-    const cbp_dense *const output = &spec->layers[spec->n_layers - 1];
-    const double arg = spec->loss_arg;
-    if (spec->own_loss) return CBP_OK;
-    if ((int)spec->loss < 0 || spec->loss >= CBP_N_LOSS) return CBP_BAD_LOSS;
-    const cbp_info *row = &cbp_table(CBP_LOSSES, NULL)[spec->loss];
-    if (row->arg[0].name && !(arg >= row->arg_range.low && arg <= row->arg_range.high)) return CBP_BAD_LOSS_ARG;
-    if (!row->head) return CBP_OK;
-    for (int j = 0; j < units_to_read(output); j++)
-        if (strcmp(cbp_table(CBP_ACTIVATIONS, NULL)[unit_act(output, j)].name, row->partner) != 0)
-            return CBP_LOSS_NEEDS_OUTPUT;
-    return CBP_OK;
+static cbp_status check_layer(const cbp_spec *spec, int l) {
+    const cbp_dense *d = &spec->layers[l - 1];
+    const int is_output = l == spec->n_layers;
+    cbp_status status = d->units < 1 ? CBP_BAD_SHAPE : check_numbers(d, is_output);
+    if (!status && is_output) status = cbp_check_heads(spec);
+    for (int i = 0; !status && i < cbp_n_spans(spec, l); i++) status = check_span(d, cbp_span(spec, l, i), is_output);
+    return status;
 }
 
 /* Numbers that rise, of layers before the one below */
@@ -98,7 +97,7 @@ static cbp_status check_skips(const cbp_dense *d, int l) {
 /* What is checked of layer l by itself */
 static cbp_status check_one(const cbp_spec *spec, int l) {
     const cbp_dense *d = &spec->layers[l - 1];
-    const cbp_status status = check_layer(d, l == spec->n_layers);
+    const cbp_status status = check_layer(spec, l);
     if (status) return status;
     const int fits = d->steepness == 0 || (d->steepness >= FLT_MIN && d->steepness <= FLT_MAX);
     return spec->dtype == CBP_FLOAT32 && !fits ? CBP_BAD_STEEPNESS : check_skips(d, l);
@@ -113,12 +112,13 @@ static cbp_status check_spec(const cbp_spec *spec) {
     }
     if (!(spec->input_noise >= 0 && spec->input_noise < INFINITY)) return CBP_BAD_INPUT_NOISE;
     if (!(spec->input_dropout >= 0 && spec->input_dropout < 1)) return CBP_BAD_DROPOUT;
-    return check_loss(spec);
+    return cbp_check_losses(spec);
 }
 
 /* Whether there is nothing but products, activations and a loss of the table: what online.c knows about */
 static int is_plain(const cbp_spec *spec) {
     int plain = !spec->own_loss && !spec->n_heads && !spec->missing_targets;
+    plain = plain && !cbp_table(CBP_LOSSES, NULL)[spec->loss].pair[0];
     plain &= spec->input_noise == 0 && spec->input_dropout == 0;
     for (int l = 0; l < spec->n_layers; l++) {
         const cbp_dense *d = &spec->layers[l];
@@ -128,8 +128,15 @@ static int is_plain(const cbp_spec *spec) {
     return plain;
 }
 
+static int any_row_wise(const cbp_run *run, int n) {
+    int found = 0;
+    for (int i = 0; i < n; i++) found |= is_row_wise(run[i].act);
+    return found;
+}
+
 static cbp_stage *stages_of(const cbp_net *net) { return (cbp_stage *)(net + 1); }
-static cbp_run *runs_of(const cbp_net *net) { return (cbp_run *)(stages_of(net) + net->n_layers + 1); }
+static cbp_top *tops_of(const cbp_net *net) { return (cbp_top *)(stages_of(net) + net->n_layers + 1); }
+static cbp_run *runs_of(const cbp_net *net) { return (cbp_run *)(tops_of(net) + (net->n_heads ? net->n_heads : 1)); }
 
 /* Layer l's sources go to `source`; returns the units of all of them */
 static int64_t fill_sources(cbp_stage *stage, const cbp_dense *d, int l, int *source) {
@@ -150,14 +157,14 @@ static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec, cbp_run *runs,
         const cbp_dense *d = &spec->layers[l - 1];
         const int64_t n_in = fill_sources(stage, d, l, sources), weights = n_in * d->units;
         if (n_in > INT_MAX || weights > INT64_MAX / 64 - net->n_params - d->units) return CBP_TOO_LARGE;
-        fill_runs(d, runs);
+        fill_runs(spec, l, runs);
         stage[l] = (cbp_stage){.n_in = (int)n_in,
                                .n_out = d->units,
                                .theta = net->n_params,
                                .units_before = net->units,
-                               .n_runs = count_runs(d),
+                               .n_runs = count_runs(spec, l),
                                .runs = runs,
-                               .row_wise = is_row_wise(runs->act),
+                               .row_wise = any_row_wise(runs, count_runs(spec, l)),
                                .steepness = d->steepness > 0 ? d->steepness : 1,
                                .dropout = d->dropout,
                                .l1 = d->l1,
@@ -188,12 +195,13 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     const cbp_kern *k = cbp_kern_for(spec->isa, spec->dtype);
     if (!k) return CBP_BAD_ISA;
     size_t runs = 0, sources = 0;
-    for (int l = 0; l < spec->n_layers; l++) {
-        runs += (size_t)count_runs(&spec->layers[l]);
-        sources += (size_t)spec->layers[l].n_skips + 1;
+    for (int l = 1; l <= spec->n_layers; l++) {
+        runs += (size_t)count_runs(spec, l);
+        sources += (size_t)spec->layers[l - 1].n_skips + 1;
     }
     const size_t stages = ((size_t)spec->n_layers + 1) * sizeof(cbp_stage);
-    cbp_net *net = calloc(1, sizeof *net + stages + runs * sizeof(cbp_run) + sources * sizeof(int));
+    const size_t tops = (size_t)cbp_n_spans(spec, spec->n_layers) * sizeof(cbp_top);
+    cbp_net *net = calloc(1, sizeof *net + stages + tops + runs * sizeof(cbp_run) + sources * sizeof(int));
     if (!net) return CBP_NO_MEMORY;
     net->dtype = spec->dtype;
     net->real = spec->dtype == CBP_FLOAT32 ? sizeof(float) : sizeof(double);
@@ -204,13 +212,13 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     net->loss_arg = spec->loss_arg;
     net->own_loss = spec->own_loss;
     net->own_ctx = spec->own_ctx;
-    net->loss_is_head = !spec->own_loss && cbp_table(CBP_LOSSES, NULL)[spec->loss].head;
     net->reduction = spec->reduction;
     net->k = k;
     net->input_noise = spec->input_noise;
     net->input_dropout = spec->input_dropout;
     net->single_rows = 1;
     net->stage = stages_of(net);
+    cbp_fill_heads(net, spec, tops_of(net));
     status = fill_stages(net, spec, runs_of(net), (int *)(runs_of(net) + runs));
     net->online_bytes = !status && is_plain(spec) ? cbp_online_bytes(net) : 0;
     if (status)
@@ -224,6 +232,7 @@ void cbp_net_free(cbp_net *net) { free(net); }
 cbp_dtype cbp_net_dtype(const cbp_net *net) { return net->dtype; }
 const char *cbp_net_isa(const cbp_net *net) { return net->k->isa; }
 int64_t cbp_n_params(const cbp_net *net) { return net->n_params; }
+int cbp_n_targets(const cbp_net *net) { return net->n_targets; }
 
 cbp_block cbp_layer(const cbp_net *net, int l) {
     if (l < 1 || l > net->n_layers) return (cbp_block){0, 0, 0};
@@ -277,10 +286,14 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
     f.a = take(&f, work, layers_bytes(net, m));
     f.d = take(&f, work, layers_bytes(net, m));
     if (has_noisy_inputs(net)) f.noisy = take(&f, work, rows * (size_t)net->n_in * real);
-    f.y = take(&f, work, rows * (size_t)net->n_out * real);
+    f.y = take(&f, work, rows * (size_t)net->n_targets * real);
     f.scratch = take(&f, work, rows * (size_t)net->widest * real);
     f.c = take(&f, work, rows * sizeof(double));
     if (cbp_needs_room(net, m)) f.rooms = take(&f, work, rooms_bytes(net, m));
+    if (net->n_heads) {
+        f.head = take(&f, work, 3 * rows * (size_t)net->widest_head * real);
+        f.head_c = take(&f, work, rows * sizeof(double));
+    }
     if (mode == CBP_EPOCH) {
         f.x = take(&f, work, rows * (size_t)net->n_in * real);
         f.s = take(&f, work, rows * real);
@@ -327,7 +340,8 @@ size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
     if (!net || batch < 0) return 0;
     const int64_t rows = mode == CBP_PREDICT || mode == CBP_EVALUATE ? cbp_block_rows(batch) : batch;
     const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + 2.0 * net->n_in + 4.0 +
-                           (net->joined ? (double)net->units + (double)net->joined : 0);
+                           (net->joined ? (double)net->units + (double)net->joined : 0) +
+                           (net->n_heads ? 3.0 * net->widest_head + 1.0 : 0);
     const double rooms = (double)rooms_bytes(net, rows) + 128.0 * net->n_layers + 1024.0;
     const int desks = mode == CBP_PREDICT ? cbp_desks(batch) : 1;
     const double bound = 8.0 * (double)rows * per_row * desks + rooms;

@@ -16,6 +16,7 @@
      .arg = {ARG_OF(argument, default_)}, \
      .row_wise = row_wise_, \
      .partner = #init, \
+     .pair = "", \
      .formula = formula_, \
      .slope = slope_, \
      .onnx = onnx_, \
@@ -36,22 +37,26 @@ static const cbp_info activations[] = {
 #define RANGE_UNIT {0, 1}
 #define RANGE_SIGN {-1, 1}
 
-#define LOSS_INFO(name_, argument, default_, range, output, targets_, formula_, slope_, source_, head_) \
+#define LOSS_INFO(name_, argument, default_, range, output, targets_, formula_, slope_, source_, head_, pair_) \
     {.name = #name_, \
      .arg = {ARG_OF(argument, default_)}, \
      .arg_range = RANGE_##range, \
      .targets = RANGE_##targets_, \
      .head = head_, \
      .partner = #output, \
+     .pair = pair_, \
      .formula = formula_, \
      .slope = slope_, \
      .onnx = "", \
      .exception = "", \
      .source = source_},
 #define LOSS(name, argument, default_, range, output, targets, value, slope, formula, slope_text, source) \
-    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 0)
+    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 0, "")
 #define LOSS_HEAD(name, argument, default_, range, output, targets, value, slope, formula, slope_text, source) \
-    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 1)
+    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 1, "")
+#define LOSS_PAIR(name, argument, default_, range, output, second, targets, value, slope, v_slope, formula, \
+                  slope_text, source) \
+    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 0, #second)
 static const cbp_info losses[] = {
 #include "loss.def"
 };
@@ -63,6 +68,7 @@ static const cbp_info losses[] = {
      .learning_rate = rate, \
      .n_slots = slots, \
      .partner = "", \
+     .pair = "", \
      .formula = formula_, \
      .slope = "", \
      .onnx = "", \
@@ -76,6 +82,7 @@ static const cbp_info optimizers[] = {
     {.name = #name_, \
      .arg = {ARG_OF(argument, default_)}, \
      .partner = "", \
+     .pair = "", \
      .formula = formula_, \
      .slope = "", \
      .onnx = "", \
@@ -88,6 +95,7 @@ static const cbp_info initializers[] = {
 #define STATUS(name_, exception_, sentence) \
     {.name = #name_, \
      .partner = "", \
+     .pair = "", \
      .formula = sentence, \
      .slope = "", \
      .onnx = "", \

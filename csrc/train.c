@@ -96,7 +96,7 @@ static void gather_part(void *ctx, int part, int thread) {
     const gather_job *job = ctx;
     (void)thread;
     const cbp_data *data = job->data;
-    const size_t real = job->net->real, in = (size_t)job->net->n_in * real, out = (size_t)job->net->n_out * real;
+    const size_t real = job->net->real, in = (size_t)job->net->n_in * real, out = (size_t)job->net->n_targets * real;
     int64_t i, m;
     cbp_share(job->f->m, 1, part, job->cut.parts, &i, &m);
     gather(i, m, job->order, in, data->x, job->f->x);

@@ -6,6 +6,8 @@ from reference import rows
 import cbp
 
 DTYPES = ("float32", "float64")
+PAIR_LOSSES = [name for name, row in rows("losses").items() if row["pair"]]
+SINGLE_LOSSES = [name for name, row in rows("losses").items() if not row["pair"]]
 
 
 def unit_activations():
@@ -19,9 +21,10 @@ def unit_activations():
 
 
 def outputs():
-    """Every (activation, argument, loss) that an output layer can have."""
+    """Every (activation, argument, loss) that an output layer can have; losses that take outputs in pairs are apart."""
     units = [*unit_activations(), *((name, 0.0) for name, row in rows("activations").items() if row["row_wise"])]
-    for loss, row in rows("losses").items():
+    for loss in SINGLE_LOSSES:
+        row = rows("losses")[loss]
         for name, arg in units:
             if (not row["head"] or row["partner"] == name) and (name, loss) != ("exp", "log_poisson"):
                 yield name, arg, loss  # the exponential of an exponential leaves the finite range at once
@@ -32,7 +35,7 @@ def hidden_and_output():
     for name, arg, loss in outputs():
         is_partner = name == rows("losses")[loss]["partner"]
         for hidden in unit_activations() if is_partner else [("tanh", 0.0)]:
-            if (hidden[0], loss) != ("exp", "log_poisson"):
+            if hidden[0] != "exp" or loss not in ("log_poisson", "poisson"):
                 yield hidden, (name, arg, loss)
 
 
@@ -41,12 +44,18 @@ def uniform_layer(n, name, arg=0.0):
     return ((name, arg),) * n
 
 
+def pairs_layer(loss, n):
+    """The units of an output layer for a loss that takes outputs in pairs: n targets, 2n units."""
+    row = rows("losses")[loss]
+    return uniform_layer(n, row["partner"]) + uniform_layer(n, row["pair"])
+
+
 def problem(oracle, m, seed, dtype="float64"):
     """Return theta, X, y, s in a dtype: parameters, data, targets that suit the loss, and sample weights."""
     rng = np.random.default_rng(seed)
     theta = rng.normal(0, 1.4 / max(oracle.widths) ** 0.5, oracle.n_params)
     X = rng.normal(0, 1, (m, oracle.widths[0]))
-    y = targets(rng, oracle.loss, (m, oracle.widths[-1]))
+    y = targets(rng, oracle.loss, (m, oracle.n_targets))
     s = rng.uniform(0.25, 3, m)
     return tuple(v.astype(dtype) for v in (theta, X, y, s))
 

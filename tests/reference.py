@@ -143,15 +143,19 @@ class Oracle:
     def costs(self, theta, X, y):
         """Return C of every sample: (m,)."""
         Z, A = self.forward(theta, X)
-        text = rows("losses")[self.loss]["formula"]
+        text, n = rows("losses")[self.loss]["formula"], self.n_targets
         found = zip(Z[-1], A[-1], y, strict=True)
-        return np.array([evaluate(text, z=z, a=a, y=t, **self.constants).sum() for z, a, t in found])
+        return np.array([evaluate(text, z=z, a=a[:n], v=a[n:], y=t, **self.constants).sum() for z, a, t in found])
+
+    @cached_property
+    def n_targets(self):
+        return self.widths[-1] // 2 if rows("losses")[self.loss]["pair"] else self.widths[-1]
 
     @cached_property
     def constants(self):
-        """What the texts of a loss speak of beside z, a and y: its argument, and the number of outputs n."""
+        """What the texts of a loss speak of beside z, a and y: its argument, and n, of outputs or their pairs."""
         args = rows("losses")[self.loss]["args"]
-        return {"n": self.widths[-1]} | {name: default_or(self.loss_arg, default) for name, default in args}
+        return {"n": self.n_targets} | {name: default_or(self.loss_arg, default) for name, default in args}
 
     def cost(self, theta, X, y, s=None):
         """Return J, the weighted mean or sum of the samples' costs."""
@@ -163,7 +167,9 @@ class Oracle:
         """Return [None, delta^1 .. delta^L], delta^l = dC/dZ^l of every sample."""
         Z, A = self.forward(theta, X)
         row = rows("losses")[self.loss]
-        back = evaluate(row["slope"], z=Z[-1], a=A[-1], y=y, **self.constants)
+        n = self.n_targets
+        back = evaluate(row["slope"], z=Z[-1], a=A[-1][:, :n], v=A[-1][:, n:], y=y, **self.constants)
+        back = np.hstack(back) if row["pair"] else back
         D = [None] * len(self.widths)
         for l in range(len(self.widths) - 1, 0, -1):
             is_head = row["head"] and l == len(self.widths) - 1

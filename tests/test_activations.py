@@ -17,6 +17,7 @@ BOUND = 4.0 if np.finfo(WIDE).nmant > 60 else 6.0
 PROMISED = {"sigmoid": 2.5, "tanh": 2.5, "exp": 1.5, "softplus": 2.5, "gaussian": 2.5, "sin": 2.5}
 WAVES_END = {"float32": 2.0**22, "float64": 2.0**51}  # sin is 0 beyond
 ROW_WISE = [name for name, row in rows("activations").items() if row["row_wise"]]
+LOGARITHMS = ["log_softmax"]  # of probabilities: exact to units of the last place of 1, or of theirs if that is more
 HEADS = ["binary_cross_entropy", "categorical_cross_entropy"]  # their delta is a - y
 UNIT_ACTIVATIONS = list(unit_activations())
 
@@ -209,6 +210,9 @@ def test_row_wise_value(name, dtype, n):
     z = rows_of(dtype, n)
     want = np.array([activate(name, row) for row in wide(z)])
     got = row_kernel(name, z)[0]
+    if name in LOGARITHMS:
+        assert excess(got, want, (BOUND + n) * np.finfo(dtype).eps).max() <= BOUND
+        return
     shift = np.abs(wide(z) - wide(z).max(axis=1, keepdims=True))  # its rounding is an error of exp's argument
     assert np.isfinite(got).all()
     assert (ulps(got, want) <= BOUND + n + shift).all()
@@ -218,7 +222,9 @@ def test_row_wise_value(name, dtype, n):
 @pytest.mark.parametrize("name", ROW_WISE)
 def test_row_wise_slope(name, dtype):
     z = rows_of(dtype, 6)
+    z = z[np.isfinite(row_kernel(name, z)[0]).all(axis=1)]  # the logarithm of a probability may be -infinity
     a, memory = row_kernel(name, z)
+    assert len(a) > 400
     d = np.random.default_rng(27).normal(size=z.shape).astype(dtype)
     y = a - d
     memory.backward(y)

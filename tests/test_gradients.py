@@ -6,7 +6,19 @@ cases come from the tables, so a new activation or loss is tested by being there
 
 import numpy as np
 import pytest
-from helpers import DTYPES, hidden_and_output, network, outputs, problem, relative, uniform_layer, unit_activations
+from helpers import (
+    DTYPES,
+    PAIR_LOSSES,
+    SINGLE_LOSSES,
+    hidden_and_output,
+    network,
+    outputs,
+    pairs_layer,
+    problem,
+    relative,
+    uniform_layer,
+    unit_activations,
+)
 from reference import Oracle, rows
 
 import cbp
@@ -59,10 +71,19 @@ def test_hidden_layers_of_mixed_units(output, dtype, reduction):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("loss", [name for name, row in rows("losses").items() if not row["head"]])
+@pytest.mark.parametrize("loss", [name for name in SINGLE_LOSSES if not rows("losses")[name]["head"]])
 def test_output_layer_of_mixed_units(loss, dtype):
     n = len(UNIT_ACTIVATIONS) + 2
     check(Oracle((2, 3, n), (mixed(3), mixed(n)), loss), dtype, 14, weighted=True)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("loss", PAIR_LOSSES)
+@pytest.mark.parametrize("n", [1, 3])
+def test_outputs_in_pairs(loss, n, dtype):
+    layers = (uniform_layer(4, "tanh"), pairs_layer(loss, n))
+    for reduction in ("mean", "sum"):
+        check(Oracle((3, 4, 2 * n), layers, loss, reduction), dtype, 16, weighted=reduction == "sum")
 
 
 @pytest.mark.parametrize("output", OUTPUTS, ids=label)

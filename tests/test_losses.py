@@ -17,7 +17,7 @@ import cbp
 
 def net(n=1, output="identity", dtype="float64", loss="mean_squared_error"):
     """n outputs, each the activation of its own input."""
-    made = cbp.Network([n, n], output=output, loss=loss, dtype=dtype, seed=0)
+    made = cbp.Network([n, cbp.Dense(n, output)], loss=loss, dtype=dtype, seed=0)
     made.layers[0].W[:] = np.eye(n)
     made.layers[0].b[:] = -0.0
     return made
@@ -76,6 +76,24 @@ def log_poisson(a, y):
     return (np.exp(a) - y * a).mean()
 
 
+def poisson(z, y):
+    """torch.nn.functional.poisson_nll_loss of e^z without log_input, its eps 0."""
+    a = np.exp(z)
+    return (a - y * np.log(a)).mean()
+
+
+def log_likelihood(z, y):
+    """torch.nn.functional.nll_loss after log_softmax, for one row."""
+    return -(y * (z - np.log(np.exp(z).sum()))).sum()
+
+
+def gaussian(z, y, eps=1e-6):
+    """torch.nn.functional.gaussian_nll_loss, the mean over the targets; n means, then n variances."""
+    mean, variance = z[: len(y)], np.log(1 + np.exp(z[len(y) :]))
+    variance = np.where(variance < eps, eps, variance)
+    return ((np.log(variance) + (mean - y) ** 2 / variance) / 2).mean()
+
+
 ANY, COUNTS, SIGNS, BITS = [-1.7, 0.3, 2.2], [0.0, 1.0, 7.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 1.0]
 DEFINITIONS = {
     "mean_squared_error": (lambda a, y: ((a - y) ** 2).mean(), ANY, {}, "identity"),
@@ -84,6 +102,9 @@ DEFINITIONS = {
     "log_cosh": (log_cosh, ANY, {}, "identity"),
     "quantile": (pinball, ANY, {"tau": 0.9}, "identity"),
     "log_poisson": (log_poisson, COUNTS, {}, "identity"),
+    "poisson": (poisson, COUNTS, {}, "exp"),
+    "gaussian_nll": (gaussian, ANY, {"eps": 0.25}, ["identity"] * 3 + ["softplus"] * 3),
+    "negative_log_likelihood": (log_likelihood, [0.0, 1.0, 0.0], {}, "log_softmax"),
     "hinge": (hinge, SIGNS, {}, "identity"),
     "focal": (focal, BITS, {"gamma": 1.5}, "sigmoid"),
     "categorical_cross_entropy": (smoothed, [0.0, 1.0, 0.0], {"label_smoothing": 0.1}, "softmax"),
@@ -99,7 +120,7 @@ def test_every_loss_but_the_book_s_is_defined_here():
 def test_cost_and_slope_are_the_definition_s(name, default):
     formula, y, args, output = DEFINITIONS[name]
     args = {} if default else args
-    z, y = np.random.default_rng(40).normal(0, 2, (200, 3)), np.array(y)
+    z, y = np.random.default_rng(40).normal(0, 2, (200, 3 if isinstance(output, str) else len(output))), np.array(y)
     costs, slopes = cost_and_slope(cbp.losses[name](**args), z, np.tile(y, (200, 1)), output=output)
     np.testing.assert_allclose(costs, [formula(row, y, **args) for row in z], rtol=1e-12, atol=1e-14)
     want = [complex_step(lambda point: formula(point, y, **args), row) for row in z]
@@ -204,9 +225,12 @@ def test_no_overflow_before_the_cost_itself(name, dtype):
 
 @pytest.mark.parametrize("name", [name for name, row in cbp.losses.items() if not row.head])
 def test_nan_costs_nan(name):
-    made = net(loss=name)
+    made = net(2, loss=name)
     made.layers[0].b[:] = nan
-    assert math.isnan(made.loss([[0.0]], [[1.0]]))
+    y = [1.0, 0.0][: made._spec.n_targets]
+    assert math.isnan(made.loss([0.0, 0.0], y))
+    made.layers[0].b[:] = [0, nan]
+    assert math.isnan(made.loss([0.0, 0.0], [1.0] if len(y) == 1 else [0.0, 1.0]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -226,6 +250,41 @@ def test_no_smoothing_leaves_every_bit(dtype):
     assert np.array(made.deltas[1]).tobytes() == (a - y).tobytes()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_log_likelihood_of_log_softmax_is_the_cross_entropy(dtype):
+    z, labels = np.random.default_rng(45).normal(0, 4, (300, 5)).astype(dtype), np.arange(300) % 5
+    likelihood = net(5, "log_softmax", dtype, "negative_log_likelihood")
+    entropy = net(5, "softmax", dtype, "categorical_cross_entropy")
+    assert likelihood.gradient(z, labels) == entropy.gradient(z, labels)
+    bound = 8 * np.finfo(dtype).eps
+    np.testing.assert_allclose(likelihood.deltas[1], entropy.deltas[1], rtol=0, atol=bound)
+    np.testing.assert_array_equal(likelihood.predict(z).argmax(axis=1), z.argmax(axis=1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_variance_below_the_least_counts_as_that_and_has_no_slope(dtype):
+    made = net(2, "identity", dtype, cbp.losses.gaussian_nll(eps=0.5))
+    for variance in (0.5, 0.25, 0.0, -3.0):
+        assert made.gradient([1.0, variance], 3.0) == pytest.approx((math.log(0.5) + 4 / 0.5) / 2, rel=1e-6)
+        assert made.deltas[1].tolist() == [[-2 / 0.5, 0]]
+    made.gradient([1.0, 0.75], 3.0)
+    np.testing.assert_allclose(made.deltas[1], [[-2 / 0.75, (1 / 0.75 - 4 / 0.75**2) / 2]], rtol=1e-6)
+
+
+def test_mean_and_variance_are_found():
+    y = np.random.default_rng(46).normal(3, 0.5, 500)
+    made = cbp.Network([1, 2], loss="gaussian_nll", dtype="float64", seed=0)
+    made.fit(np.zeros((500, 1)), y, epochs=800, batch_size=500, optimizer=cbp.optimizers.Adam(0.05), progress=False)
+    np.testing.assert_allclose(made.predict([0.0]), [y.mean(), y.var()], rtol=1e-5)
+
+
+def test_pairs_have_identity_and_then_softplus():
+    rows = cbp.Network([3, 4, 6], activation="tanh", loss="gaussian_nll", seed=0).layers[1].activation
+    assert list(map(str, rows)) == ["identity"] * 3 + ["softplus"] * 3
+    given = cbp.Network([3, cbp.Dense(2, ["identity", "exp"])], loss="gaussian_nll", seed=0)
+    assert str(given) == "Network(3 > 2 [identity, exp], gaussian_nll, float32): 8 parameters"
+
+
 # ---- arguments and targets: what is refused, in which words ----
 
 
@@ -241,6 +300,11 @@ ARGUMENTS = {
     ),
     "quantile": (lambda: cbp.losses.quantile(1.5), ValueError, "quantile's tau must be from 0 to 1, not 1.5"),
     "quantile below": (lambda: cbp.losses.quantile(-1), ValueError, "quantile's tau must be from 0 to 1, not -1"),
+    "gaussian_nll": (
+        lambda: cbp.losses.gaussian_nll(eps=0),
+        ValueError,
+        "gaussian_nll's eps must be at least 1.17549e-38, not 0",
+    ),
     "focal": (lambda: cbp.losses.focal(gamma=-2), ValueError, "focal's gamma must be at least 0, not -2"),
     "smoothing": (
         lambda: cbp.losses.categorical_cross_entropy(label_smoothing=2),
@@ -278,6 +342,27 @@ TARGETS = {
         ValueError,
         "the loss focal needs the output activation sigmoid; the output is 1 identity",
     ),
+    "poisson": (targets("poisson", [3, -1], "exp"), ValueError, "y[1] is -1, but poisson needs targets of at least 0"),
+    "poisson without its output": (
+        targets("poisson", [0, 1]),
+        ValueError,
+        "the loss poisson needs the output activation exp; the output is 1 identity",
+    ),
+    "no distribution": (
+        lambda: cbp.Network([2, 2], output="log_softmax", seed=0).loss(zeros(2, 2), [[0, 1], [1.0, 0.5]]),
+        ValueError,
+        "row 1 of y is no distribution over the classes: it needs values from 0 that sum to 1",
+    ),
+    "odd": (
+        targets("gaussian_nll", [0, 1]),
+        ValueError,
+        "the loss gaussian_nll needs an even number of outputs, means and then variances; the output is 1 identity",
+    ),
+    "as many as outputs": (
+        lambda: cbp.Network([2, 4], loss="gaussian_nll", seed=0).loss(zeros(2, 2), zeros(2, 4)),
+        ValueError,
+        "y has shape (2, 4), the network expects (2, 2)",
+    ),
     "nan": (targets("log_poisson", [0, nan]), ValueError, "y[1] is nan"),
     "inf": (targets("log_poisson", [0, inf]), ValueError, "y[1] is inf"),
 }
@@ -304,9 +389,14 @@ def test_the_short_way_refuses_the_same_targets(loss, good, bad, dtype):
 
 @pytest.mark.parametrize("name", [name for name, row in cbp.losses.items() if not row.head])
 def test_it_is_learned_with(name):
-    x = np.linspace(-1, 1, 40)[:, None]
-    y = np.round(2 + 2 * x) if cbp.losses[name].targets[0] == 0 else np.sign(x + 0.01)
-    made = cbp.Network([1, 8, 1], activation="tanh", output="identity", loss=name, dtype="float64", seed=1)
+    row, x = cbp.losses[name], np.linspace(-1, 1, 40)[:, None]
+    y = np.round(2 + 2 * x) if row.targets[0] == 0 else np.sign(x + 0.01)
+    output, units = "identity", 2 if row.pair else 1
+    if cbp.activations[row.partner].row_wise:
+        y, output, units = np.hstack([x > 0, x <= 0]), row.partner, 2
+    output = None if row.pair else output
+    last = cbp.Dense(units, output)
+    made = cbp.Network([1, 8, last], activation="tanh", loss=name, dtype="float64", seed=1)
     history = made.fit(x, y, epochs=60, batch_size=8, optimizer="adam", progress=False)
     assert history.loss[-1] < history.loss[0]
 

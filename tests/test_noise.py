@@ -247,6 +247,16 @@ def test_gradcheck_goes_through_the_noise_of_all_that_layers_can_have(how):
     assert net.backward(y) == net.gradient(X, y, noise=7)
 
 
+def test_gradcheck_below_heads_with_targets_that_are_missing():
+    heads = [(slice(0, 3), "softmax", "categorical_cross_entropy", 1.0), (slice(3, 5), "identity", "huber", 0.5)]
+    layers = [5, cbp.Dense(9, "tanh", dropout=0.5), 5]
+    net = cbp.Network(layers, heads=heads, missing_targets=True, dtype="float64", seed=3, **INPUTS["both"])
+    X, _ = data(6)
+    y = np.hstack([np.eye(3)[[0, 1, 2, 2, 1, 0]], np.linspace(-1, 1, 12).reshape(6, 2)])
+    y[1, 3] = y[2, 4] = np.nan
+    assert cbp.gradcheck(net, X, y, noise=7).max_error < 1e-9
+
+
 @pytest.mark.parametrize("output", ["softmax", "sigmoid"])
 def test_gradcheck_below_the_losses_with_an_output_of_their_own(output):
     net = cbp.Network([4, cbp.Dense(40, "tanh", dropout=0.5), 3], output=output, dtype="float64", seed=5)

@@ -37,13 +37,15 @@ def outputs(row):
     """What output activation a loss goes with: the first row that names one is its default."""
     if row["head"]:
         return text(f"{row['partner']} only")
+    if row["pair"]:
+        return text(f"any; {row['partner']} for a, {row['pair']} for v")
     first = next(other for other in core.table("losses") if other["partner"] == row["partner"])
     return text(f"any; default of {row['partner']}" if first["name"] == row["name"] else f"any; {row['partner']}")
 
 
 def limits(row):
     low, high = row["targets"]
-    if row["partner"] == "softmax":
+    if any(other["row_wise"] for other in core.table("activations") if other["name"] == row["partner"]):
         return text("sum to 1")
     return text("any" if low == -np.inf else f"{low:g} to {high:g}" if high < np.inf else f"at least {low:g}")
 
@@ -97,7 +99,7 @@ COLUMNS = {
         NAME,
         ("cost of one output", lambda row: code(row["formula"])),
         ("slope", lambda row: code(row["slope"])),
-        ("the slope is", lambda row: text("delta" if row["head"] else "∂C/∂a")),
+        ("the slope is", lambda row: text("delta" if row["head"] else "∂C/∂a, ∂C/∂v" if row["pair"] else "∂C/∂a")),
         ("argument", arguments),
         ("targets", limits),
         ("output activation", outputs),

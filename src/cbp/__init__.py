@@ -14,6 +14,7 @@ from cbp._isa import isa
 from cbp.callbacks import Callback, EarlyStopping, FitState, ReduceOnPlateau, TimeBudget
 from cbp.errors import DivergenceError, FormatError
 from cbp.gradcheck import gradcheck
+from cbp.heads import Head
 from cbp.history import History
 from cbp.io import load
 from cbp.keeping import Checkpoint, CSVLogger, WeightAverage
@@ -45,6 +46,7 @@ def get_include() -> str:
 __all__ = [
     "Network",
     "Dense",
+    "Head",
     "Layer",
     "load",
     "activations",

@@ -61,6 +61,7 @@ cdef extern from "cbp.h" nogil:
         int row_wise
         int head
         const char *partner
+        const char *pair
         const char *formula
         const char *slope
         const char *onnx
@@ -126,6 +127,7 @@ cdef extern from "cbp.h" nogil:
     void cbp_net_free(cbp_net *net)
     const char *cbp_net_isa(const cbp_net *net)
     int64_t cbp_n_params(const cbp_net *net)
+    int cbp_n_targets(const cbp_net *net)
     cbp_block cbp_layer(const cbp_net *net, int l)
     size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode)
     size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l)

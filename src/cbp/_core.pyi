@@ -23,6 +23,7 @@ class Plan:
     dtype: np.dtype[Any]
     isa: str
     n_params: int
+    n_targets: int
     widths: tuple[int, ...]
     blocks: tuple[tuple[int, int, int], ...]
     own_loss: OwnLoss | None
@@ -33,10 +34,12 @@ class Plan:
         dtype: str,
         n_in: int,
         layers: Sequence[tuple[Any, ...]],
-        loss: str | OwnLoss,
+        loss: str | OwnLoss | None,
         loss_arg: float = 0.0,
         reduction: str = "mean",
         isa: str | None = None,
+        heads: Sequence[tuple[int, int, str, float, float]] = (),
+        missing: bool = False,
         seed: int = 0,
         input_noise: float = 0.0,
         input_dropout: float = 0.0,

@@ -83,17 +83,20 @@ cdef class Plan:
     cdef Expected expects
     cdef int n_layers
     cdef readonly object dtype, widths, blocks, isa, own_loss
-    cdef readonly Py_ssize_t n_params
+    cdef readonly Py_ssize_t n_params, n_targets
     cdef readonly uint64_t seed  # of what noisy passes draw
     cdef bint noisy_inputs
 
-    def __cinit__(self, dtype, int n_in, layers, loss, double loss_arg=0.0, reduction="mean", isa=None,
-                  uint64_t seed=0, double input_noise=0.0, double input_dropout=0.0):
+    def __cinit__(self, dtype, int n_in, layers, loss, double loss_arg=0.0, reduction="mean", isa=None, heads=(),
+                  bint missing=False, uint64_t seed=0, double input_noise=0.0, double input_dropout=0.0):
         cdef cbp_spec spec
-        cdef int n = len(layers), l
+        cdef int n = len(layers), l, n_heads = len(heads)
         cdef bytes isa_name = b"" if isa is None else isa.encode()
         cdef cbp_dense *dense = <cbp_dense *>PyMem_Malloc(max(n, 1) * sizeof(cbp_dense))
-        if dense == NULL:
+        cdef cbp_head *tops = <cbp_head *>PyMem_Malloc(max(n_heads, 1) * sizeof(cbp_head))
+        if dense == NULL or tops == NULL:
+            PyMem_Free(dense)
+            PyMem_Free(tops)
             raise MemoryError
         memset(dense, 0, max(n, 1) * sizeof(cbp_dense))
         memset(&spec, 0, sizeof(spec))
@@ -103,9 +106,12 @@ cdef class Plan:
                 describe_layer(&dense[l], layers[l], _INDEX["activations"], kept)
             spec.dtype = {"float32": CBP_FLOAT32, "float64": CBP_FLOAT64}[dtype]
             spec.n_in, spec.n_layers, spec.layers = n_in, n, dense
+            for l in range(n_heads):
+                describe_head(&tops[l], heads[l], _INDEX["losses"])
+            spec.n_heads, spec.heads, spec.missing_targets = n_heads, tops, missing
             if isinstance(loss, str):
                 spec.loss, spec.loss_arg = <cbp_loss><int>_INDEX["losses"][loss], loss_arg
-            else:
+            elif not n_heads:
                 self.own_loss, spec.own_loss, spec.own_ctx = loss, call_own_loss, <void *>self
             spec.reduction = {"mean": CBP_MEAN, "sum": CBP_SUM}[reduction]
             spec.input_noise, spec.input_dropout = input_noise, input_dropout
@@ -113,16 +119,20 @@ cdef class Plan:
             check(cbp_net_new(&self.net, &spec))
         finally:
             PyMem_Free(dense)
+            PyMem_Free(tops)
         self.dtype = np.dtype(dtype)
         self.seed, self.noisy_inputs = seed, input_noise > 0 or input_dropout > 0
         self.isa = cbp_net_isa(self.net).decode()
-        self.n_params, self.n_layers = cbp_n_params(self.net), n
+        self.n_params, self.n_targets, self.n_layers = cbp_n_params(self.net), cbp_n_targets(self.net), n
         blocks = [cbp_layer(self.net, l + 1) for l in range(n)]
         self.blocks = tuple([(block["offset"], block["rows"], block["cols"]) for block in blocks])
         self.widths = (n_in, *[block["cols"] for block in blocks])
         expect(&self.expects, self.net, POOL, dtype, n_in, self.widths[n])
-        if self.own_loss is None:
-            expect_targets(&self.expects, loss, _ROWS["losses"][_INDEX["losses"][loss]]["targets"])
+        self.expects.several, self.expects.missing = n_heads > 0, missing
+        self.expects.low, self.expects.high = -np.inf, np.inf
+        if isinstance(loss, str):
+            row = _ROWS["losses"][_INDEX["losses"][loss]]
+            expect_targets(&self.expects, row, _ROWS["activations"], _INDEX["activations"])
         self.expects.brief_rows = BRIEF // self.n_params
 
     def __dealloc__(self):

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbp import tables
+
 if TYPE_CHECKING:
     from cbp import _core
     from cbp._spec import Spec
     from cbp._typing import Array, Labels
+    from cbp.heads import Head
     from cbp.scaling import Scaling
 
 NUMBERS = "biuf"
@@ -31,8 +34,14 @@ class Reader:
         self.dtype = spec.dtype
         self.n_in = spec.n_in
         self.n_out = spec.n_out
+        self.n_targets = spec.n_targets
         self.loss, self.range = spec.loss.name, spec.loss.targets
+        self.distributions = are_distributions(spec.loss)
         self.takes_labels = spec.outputs is not None and spec.outputs.row_wise
+        self.missing = spec.missing_targets
+        self.owner = "network"
+        self.spans = [] if spec.heads is None else spec.heads.spans()
+        self.heads = [] if spec.heads is None else [HeadReader(self, head) for head in spec.heads.all]
 
     def inputs(self, X: Any, check_finite: bool = True, name: str = "X", first: int = 0) -> tuple[Array, bool]:
         """Return `X` as (m, n_0), and whether it was one sample, (n_0,). Errors call its first row `first`."""
@@ -48,22 +57,56 @@ class Reader:
         return X, single
 
     def targets(self, y: Any, m: int, single: bool = False, check: bool = True, name: str = "y") -> Array | Labels:
-        """Return the targets of m samples: (m, n_L), or int64 class labels (m,) where the core takes them."""
+        """Return the targets of m samples: (m, n), or int64 class labels (m,) where the core takes them."""
+        if self.heads and self._is_divided(y, m, single):
+            return self._joined(y, m, single, check, name)
         if type(y) is not np.ndarray or y.dtype is not self.dtype or not y.flags.carray:
             y = convert(y, None, name)
             if self.takes_labels and y.dtype.kind in "biu" and self._are_labels(y, m, single):
                 return self._labels(y.reshape(-1), m, name)
             y = convert(y, self.dtype, name)
         rows = y
-        if y.ndim < 2 and (self.n_out == 1 or (single and y.shape == (self.n_out,))):
-            rows = y.reshape(-1, self.n_out)
-        if rows.shape != (m, self.n_out):
+        if y.ndim < 2 and (self.n_targets == 1 or (single and y.shape == (self.n_targets,))):
+            rows = y.reshape(-1, self.n_targets)
+        if rows.shape != (m, self.n_targets):
             raise self._wrong_targets(y, m, single, name)
         if check:
-            if self.first_nonfinite(rows) >= 0:
-                raise not_finite(y, name)
-            self._check_range(rows, y.shape, name)
+            self._check(rows, y, name)
         return rows
+
+    def _check(self, rows: Array, y: Array, name: str) -> None:
+        """Check that targets (m, n), which came as y, are numbers, and such as the loss can take."""
+        if self.first_nonfinite(rows) >= 0:
+            known = np.where(np.isnan(y), 0, y) if self.missing else y
+            if not np.isfinite(known).all():
+                raise not_finite(known, name)
+        self._check_range(rows, y.shape, name)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes that the targets can tell apart."""
+        if self.heads:
+            raise ValueError(f"class_weight needs an output of one part, the network has {len(self.heads)} heads")
+        return max(self.n_targets, 2)
+
+    def _is_divided(self, y: Any, m: int, single: bool) -> bool:
+        """Whether y has the targets of each head apart: a tuple, or a list that is no matrix for all of them."""
+        if isinstance(y, list):
+            try:
+                return np.shape(y) != ((self.n_targets,) if single else (m, self.n_targets))
+            except ValueError:
+                return True
+        return isinstance(y, tuple)
+
+    def _joined(self, y: Any, m: int, single: bool, check: bool, name: str) -> Array:
+        """Return the targets of all heads side by side."""
+        if len(y) != len(self.heads):
+            raise ValueError(f"{name} has targets for {len(y)} heads, the network has {len(self.heads)}")
+        parts = []
+        for number, (head, part) in enumerate(zip(self.heads, y, strict=True)):
+            found = head.targets(part, m, single, check, f"{name}[{number}]")
+            parts.append(one_hot(found, head.n_targets, self.dtype) if found.ndim == 1 else found)
+        return np.concatenate(parts, axis=1)
 
     def weights(self, weight: Any, m: int, name: str = "sample_weight") -> Array | None:
         """Return sample weights (m,), or None."""
@@ -120,24 +163,28 @@ class Reader:
         raise ValueError("the network has no scaling to learn: see scale_inputs and scale_targets of Network")
 
     def _are_labels(self, y: Array, m: int, single: bool) -> bool:
-        return y.ndim == (0 if single else 1) or (y.size == m == 1 and self.n_out > 1)
+        return y.ndim == (0 if single else 1) or (y.size == m == 1 and self.n_targets > 1)
 
     def _labels(self, y: Array, m: int, name: str) -> Array | Labels:
         if len(y) != m:
             raise ValueError(f"{name} has {len(y)} labels, but X has {m} rows")
-        wrong = (y < 0) | (y >= self.n_out)
+        wrong = (y < 0) | (y >= self.n_targets)
         if wrong.any():
             row = int(np.argmax(wrong))
             raise ValueError(
-                f"{name}[{row}] is {y[row]}, but the network has {self.n_out} classes (0 to {self.n_out - 1})"
+                f"{name}[{row}] is {y[row]}, but the {self.owner} has {self.n_targets} classes "
+                f"(0 to {self.n_targets - 1})"
             )
         labels = y.astype(np.int64, copy=False)
-        return labels if self.loss == "categorical_cross_entropy" else one_hot(labels, self.n_out, self.dtype)
+        return labels if self.distributions else one_hot(labels, self.n_targets, self.dtype)
 
     def _check_range(self, y: Array, given: tuple[int, ...], name: str) -> None:
-        """Check targets (m, n_L), which came in the shape `given`, against what the loss can take."""
+        """Check targets (m, n), which came in the shape `given`, against what the loss can take; NaN is fine here."""
+        for head, span in zip(self.heads, self.spans, strict=True):
+            part = y[:, span]
+            head._check_range(part, part.shape, f"{name}[:, {span.start}:{span.stop}]")
         low, high = self.range
-        if self.loss != "categorical_cross_entropy":
+        if not self.distributions:
             wrong = (y < low) | (y > high)
             if wrong.any():
                 first = int(np.argmax(wrong))
@@ -145,10 +192,15 @@ class Reader:
                 limits = f"from {low:g} to {high:g}" if high < np.inf else f"of at least {low:g}"
                 raise ValueError(f"{place(name, at)} is {y.flat[first]:g}, but {self.loss} needs targets {limits}")
         else:
+            gone = np.isnan(y) if self.missing else np.zeros((len(y), 1), bool)
+            halved = gone.any(axis=1) & ~gone.all(axis=1)
+            if halved.any():
+                raise ValueError(
+                    f"row {int(np.argmax(halved))} of {name} is missing in part: a distribution is there or not"
+                )
             unequal = abs(y.sum(axis=1) - 1) > SUM_TOLERANCE
-            if unequal.any() or y.min() < 0:
-                wrong = (y < 0).any(axis=1) | unequal
-                row = int(np.argmax(wrong))
+            if unequal.any() or (y < 0).any():
+                row = int(np.argmax((y < 0).any(axis=1) | unequal))
                 raise ValueError(
                     f"row {row} of {name} is no distribution over the classes: it needs values from 0 that sum to 1"
                 )
@@ -163,15 +215,33 @@ class Reader:
         return ValueError(f"{name} has {len(shape)} dimensions, expected (rows, {n}) or ({n},){hint}")
 
     def _wrong_targets(self, y: Array, m: int, single: bool, name: str) -> ValueError:
-        expected = f"({m}, {self.n_out})" if not single else f"({self.n_out},)"
-        if self.n_out == 1 and not single:
+        expected = f"({m}, {self.n_targets})" if not single else f"({self.n_targets},)"
+        if self.n_targets == 1 and not single:
             expected += f" or ({m},)"
-        hint = ""
+        hint = "; or a tuple with the targets of each head" if self.heads else ""
         if self.takes_labels and y.ndim == 1:
             hint = "; class labels must be integers"
         elif self.takes_labels:
             hint = f"; class labels have shape ({m},)"
-        return ValueError(f"{name} has shape {y.shape}, the network expects {expected}{hint}")
+        return ValueError(f"{name} has shape {y.shape}, the {self.owner} expects {expected}{hint}")
+
+
+class HeadReader(Reader):
+    """Reads the targets of one head of the network that `whole` reads for."""
+
+    def __init__(self, whole: Reader, head: Head) -> None:
+        assert head.loss is not None
+        self.first_nonfinite, self.dtype, self.missing = whole.first_nonfinite, whole.dtype, whole.missing
+        self.n_targets, self.owner = head.n_targets, "head"
+        self.loss, self.range = head.loss.name, head.loss.targets
+        self.distributions = are_distributions(head.loss)
+        self.takes_labels = head.rows[0].row_wise
+        self.spans, self.heads = [], []
+
+
+def are_distributions(loss: Any) -> bool:
+    """Whether the targets of a loss are probabilities that sum to 1: its canonical output is of the whole row."""
+    return bool(loss.partner) and tables.activations[loss.partner].row_wise
 
 
 def convert(data: Any, dtype: np.dtype[Any] | None, name: str) -> Array:

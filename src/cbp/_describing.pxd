@@ -49,15 +49,24 @@ cdef inline int describe_skips(cbp_dense *dense, tuple skips, list kept) except 
     return 0
 
 
+cdef inline int describe_head(cbp_head *head, tuple given, dict index) except -1:
+    """One head for C, its loss numbered by `index`: (first, units, loss, its argument, weight)."""
+    head.first, head.units = given[0], given[1]
+    head.loss, head.loss_arg = <cbp_loss><int>index[given[2]], given[3]
+    head.weight = given[4]
+    return 0
+
+
 cdef inline void expect(Expected *e, const cbp_net *net, cbp_pool *pool, str dtype, int n_in, int n_out):
     """What a network expects, apart from its loss."""
     e.net, e.pool, e.n_in, e.n_out = net, pool, n_in, n_out
+    e.n_targets = cbp_n_targets(net)
     e.element = NPY_FLOAT32 if dtype == "float32" else NPY_FLOAT64
 
 
-cdef inline int expect_targets(Expected *e, str loss, tuple targets) except -1:
+cdef inline int expect_targets(Expected *e, dict loss, list activations, dict index) except -1:
     """Targets from the least to the largest that the loss can take, or distributions."""
-    e.low, e.high = targets
+    e.low, e.high = loss["targets"]
     e.bounded = e.low - e.low == 0
-    e.are_distributions = loss == "categorical_cross_entropy"
+    e.are_distributions = activations[index[loss["partner"]]]["row_wise"]
     return 0

@@ -25,7 +25,7 @@ NO_ARGUMENTS: Mapping[str, float] = {}
 class OwnLoss:
     """A function ``my_loss(y, a)`` that returns the cost of every row, (m,), and dC/da, (m, n_L)."""
 
-    partner = ""
+    partner = pair = ""
     head = False
     args = NO_ARGUMENTS
     targets = (-inf, inf)

@@ -24,9 +24,11 @@ cdef struct Expected:
     const cbp_net *net
     cbp_pool *pool
     int element  # NumPy's number for the type of a parameter
-    int n_in, n_out
+    int n_in, n_out, n_targets
     double low, high  # of the targets, for the sake of the loss
     bint bounded, are_distributions
+    bint several  # heads, each with targets of its own
+    bint missing  # targets may be NaN
     Py_ssize_t brief_rows  # so few that it would cost more than it gives to let go of the interpreter's lock
 
 
@@ -47,7 +49,7 @@ cdef inline int fill(cbp_data *data, const Expected *e, object X, object y, obje
     if y.ndim == 1:
         data.labels = <const int64_t *>data_of(y, NPY_INT64, data.n, 0)
     else:
-        data.y = data_of(y, e.element, data.n, e.n_out)
+        data.y = data_of(y, e.element, data.n, e.n_targets)
     if weight is not None:
         data.weight = data_of(weight, e.element, data.n, 0)
     return 0
@@ -86,25 +88,27 @@ cdef inline bint read_inputs(Samples *s, PyObject *X) noexcept:
 
 
 cdef inline bint read_targets(Samples *s, PyObject *y) noexcept:
-    """Targets for the inputs read before: (m, n_L), (m,) if n_L = 1, (n_L,) or a number if single; or labels."""
+    """Targets for the inputs read before: (m, n), (m,) if n = 1, (n,) or a number if single; or labels."""
     cdef const Expected *e = s.expects
     cdef int ndim
     cdef const npy_intp *shape
+    if e.several:
+        return False
     if not is_ready(y, e.element, READABLE):
         return read_labels(s, y) if e.are_distributions else read_number(s, y)
     s.data.y = PyArray_DATA(<PyArrayObject *>y)
     ndim, shape = PyArray_NDIM(<PyArrayObject *>y), PyArray_DIMS(<PyArrayObject *>y)
     if ndim == 2:
-        return shape[0] == s.data.n and shape[1] == e.n_out
+        return shape[0] == s.data.n and shape[1] == e.n_targets
     if ndim == 1:
-        return (s.single and shape[0] == e.n_out) or (e.n_out == 1 and shape[0] == s.data.n)
-    return ndim == 0 and e.n_out == 1 and s.data.n == 1
+        return (s.single and shape[0] == e.n_targets) or (e.n_targets == 1 and shape[0] == s.data.n)
+    return ndim == 0 and e.n_targets == 1 and s.data.n == 1
 
 
 cdef inline bint read_number(Samples *s, PyObject *y) noexcept:
     """A number as the target of one sample."""
     cdef const Expected *e = s.expects
-    if e.n_out != 1 or s.data.n != 1 or not as_number(y, &s.number):
+    if e.n_targets != 1 or s.data.n != 1 or not as_number(y, &s.number):
         return False
     s.rounded = <float>s.number
     s.data.y = &s.rounded if e.element == NPY_FLOAT32 else <const void *>&s.number
@@ -127,7 +131,7 @@ cdef inline bint read_labels(Samples *s, PyObject *y) noexcept:
         return False
     labels = s.data.labels
     for r in range(s.data.n if good else 0):
-        good &= (labels[r] >= 0) & (labels[r] < s.expects.n_out)
+        good &= (labels[r] >= 0) & (labels[r] < s.expects.n_targets)
     return good
 
 
@@ -177,6 +181,15 @@ cdef inline bint all_between(const real *y, Py_ssize_t n, double low, double hig
     return good
 
 
+cdef inline bint all_known_between(const real *y, Py_ssize_t n, double low, double high) noexcept nogil:
+    """The same for those of y[n] that are not NaN."""
+    cdef Py_ssize_t i
+    cdef bint good = True
+    for i in range(n):
+        good &= (y[i] != y[i]) | ((y[i] >= low) & (y[i] <= high) & (y[i] - y[i] == 0))
+    return good
+
+
 cdef inline bint all_distributions(const real *y, Py_ssize_t m, Py_ssize_t n) noexcept nogil:
     """Whether rows of y (m, n) are from 0 on and sum to 1, to half of what is tolerated: sums in other orders agree."""
     cdef Py_ssize_t r, j
@@ -192,16 +205,18 @@ cdef inline bint all_distributions(const real *y, Py_ssize_t m, Py_ssize_t n) no
 
 
 cdef inline bint fit_loss(const real *y, Py_ssize_t m, const Expected *e) noexcept nogil:
-    """Whether targets y (m, n_L) are what the loss can take."""
+    """Whether targets y (m, n) are what the loss can take."""
     if e.are_distributions:
-        return all_distributions(y, m, e.n_out)
+        return all_distributions(y, m, e.n_targets)
+    if e.missing:
+        return all_known_between(y, m * e.n_targets, e.low, e.high)
     if e.bounded:
-        return all_between(y, m * e.n_out, e.low, e.high)
-    return all_finite(y, m * e.n_out, e)
+        return all_between(y, m * e.n_targets, e.low, e.high)
+    return all_finite(y, m * e.n_targets, e)
 
 
 cdef inline bint look_through(const real *x, const real *y, Py_ssize_t m, const Expected *e) noexcept nogil:
-    """Whether inputs x (m, n_0) are finite and targets y (m, n_L) fit the loss; NULL for what nobody asks about."""
+    """Whether inputs x (m, n_0) are finite and targets y (m, n) fit the loss; NULL for what nobody asks about."""
     return (x == NULL or all_finite(x, m * e.n_in, e)) and (y == NULL or fit_loss(y, m, e))
 
 

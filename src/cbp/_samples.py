@@ -36,7 +36,8 @@ class Samples(NamedTuple):
         """Return the samples with each weight multiplied by that of its class."""
         if class_weight is None:
             return self
-        weight = class_weights(class_weight, classes_of(self.y), max(reader.n_out, 2))
+        n_classes = reader.n_classes
+        weight = class_weights(class_weight, classes_of(self.y), n_classes)
         if self.weight is not None:
             weight *= self.weight
         return self._replace(weight=reader.weights(weight, len(weight), "class_weight"))

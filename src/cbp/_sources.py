@@ -112,7 +112,8 @@ class Rows:
         if class_weight is not None:
             used: Any = slice(None) if self.rows is None else self.rows
             weight = np.ones(len(self.y))
-            weight[used] = class_weights(class_weight, classes_of(self.y[used]), max(self.reader.n_out, 2))
+            n_classes = self.reader.n_classes
+            weight[used] = class_weights(class_weight, classes_of(self.y[used]), n_classes)
             if self.weight is not None:
                 weight *= self.weight
             self.weight = self.reader.weights(weight, len(weight), "class_weight")

@@ -14,6 +14,7 @@ import numpy as np
 from cbp import _core, tables
 from cbp._arguments import real, whole
 from cbp._own_loss import OwnLoss, find_loss
+from cbp.heads import Heads, canonical_loss, check_output, output_of, read_heads
 from cbp.layers import MAX_UNITS, Dense, read_init
 from cbp.scaling import read_scaling
 from cbp.tables import Row
@@ -21,7 +22,6 @@ from cbp.tables import Row
 if TYPE_CHECKING:
     from cbp._typing import ActivationLike, Array, DTypeLike, InitFunction, InitLike, LossLike, ScalingLike
 
-DEFAULT_LOSS = "half_squared_error"
 DTYPES = ("float32", "float64")
 REDUCTIONS = ("mean", "sum")
 _FUNCTIONS = 2  # CBP_FUNCTIONS of net.h: what the random numbers are for that make seeds for functions in `init`
@@ -40,13 +40,19 @@ class Spec:
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,
+        heads: Sequence[Any] | None = None,
+        missing_targets: bool = False,
         scale_inputs: ScalingLike | None = None,
         scale_targets: ScalingLike | None = None,
         input_noise: float = 0.0,
         input_dropout: float = 0.0,
     ) -> None:
-        self.n_in, self.layers = _read_layers(layers, activation, activation if output is None else output)
-        self.loss = canonical_loss(self.layers[-1]) if loss is None else find_loss(loss)
+        found = None if loss is None else find_loss(loss)
+        self.n_in, self.layers = _read_layers(layers, activation, output, found)
+        self.loss: Row | OwnLoss | Heads = canonical_loss(self.layers[-1].rows) if found is None else found
+        if heads is not None:
+            self._set_heads(heads, layers[-1], activation if output is None else output, loss)
+        self.missing_targets = bool(missing_targets)
         self.init = read_init(init)
         self.dtype = _read_dtype(dtype)
         if reduction not in REDUCTIONS:
@@ -69,6 +75,18 @@ class Spec:
         return self.layers[-1].units
 
     @property
+    def heads(self) -> Heads | None:
+        """The heads that share the output layer, if there are any."""
+        return self.loss if isinstance(self.loss, Heads) else None
+
+    @property
+    def n_targets(self) -> int:
+        """Number of targets of a sample: that of its outputs, or less where a loss takes outputs in pairs."""
+        if isinstance(self.loss, Heads):
+            return self.loss.n_targets
+        return self.n_out // 2 if self.loss.pair else self.n_out
+
+    @property
     def n_params(self) -> int:
         """Number of parameters, known before there is a plan."""
         widths = [self.n_in, *(layer.units for layer in self.layers)]
@@ -86,6 +104,18 @@ class Spec:
         rows = self.layers[-1].rows
         return rows[0] if len(rows) == 1 else None
 
+    def _set_heads(self, heads: Sequence[Any], last: Any, default: Any, loss: Any) -> None:
+        """Give every unit of the output layer the activation of its head."""
+        if loss is not None:
+            raise ValueError("the heads have losses of their own: leave loss out")
+        if isinstance(last, Dense) and last.activation is not None:
+            raise ValueError(f"the heads have the activations of the output layer: {last!r} must leave its own out")
+        self.loss = read_heads(heads, self.n_out, default)
+        output = self.layers[-1].resolved("identity")
+        output = Dense(output.units, None, output.init, **output._extras())
+        output.activation = self.loss.activation
+        self.layers = (*self.layers[:-1], output)
+
     def _check_rows(self) -> None:
         for number, layer in enumerate(self.layers[:-1], 1):
             for row in layer.rows:
@@ -96,11 +126,9 @@ class Spec:
                     )
 
     def _check_loss(self) -> None:
-        given = self.layers[-1]
-        if self.loss.head and (self.outputs is None or self.outputs.name != self.loss.partner):
-            raise ValueError(
-                f"the loss {self.loss.name} needs the output activation {self.loss.partner}; the output is {given}"
-            )
+        if not isinstance(self.loss, Heads):
+            output = self.layers[-1]
+            check_output(self.loss, output.units, output.rows, f"the output is {output}")
 
     @property
     def scales(self) -> bool:
@@ -110,6 +138,9 @@ class Spec:
     def _check_scaling(self) -> None:
         if self.scale_targets is None:
             return
+        if self.heads is not None or self.loss.pair:
+            kind = "several heads" if self.loss.pair == "" else f"the loss {self.loss.name}"
+            raise ValueError(f"scale_targets is for outputs that all are in the targets' units, not for {kind}")
         if self.loss.targets != (-np.inf, np.inf) or (self.outputs is not None and self.outputs.row_wise):
             raise ValueError(
                 f"scale_targets needs targets that may be any number, which those of {self.loss.name} with the output "
@@ -120,9 +151,20 @@ class Spec:
         """Make the core's plan; `isa` names the instruction set, None takes the best."""
         layers = [layer.core() for layer in self.layers]
         loss_arg = next(iter(self.loss.args.values()), 0.0)
-        loss = self.loss if isinstance(self.loss, OwnLoss) else self.loss.name
+        loss = self.loss if isinstance(self.loss, OwnLoss) else self.loss.name if self.heads is None else None
+        heads = [] if self.heads is None else self.heads.core()
         return _core.Plan(
-            self.dtype.name, self.n_in, layers, loss, loss_arg, self.reduction, isa, self.seed, **self._input_noises()
+            self.dtype.name,
+            self.n_in,
+            layers,
+            loss,
+            loss_arg,
+            self.reduction,
+            isa,
+            heads=heads,
+            missing=self.missing_targets,
+            seed=self.seed,
+            **self._input_noises(),
         )
 
     def _input_noises(self) -> dict[str, float]:
@@ -149,15 +191,22 @@ class Spec:
 
         A loss of the user's own is there as the function, which JSON cannot keep.
         """
+        layers = [layer.config() for layer in self.layers]
         scaling = {"scale_inputs": self.scale_inputs, "scale_targets": self.scale_targets}
+        more: dict[str, Any] = {name: how.config() for name, how in scaling.items() if how is not None}
+        if self.heads is not None:
+            del layers[-1]["activation"]
+            more["heads"] = [head.config() for head in self.heads.all]
+        if self.missing_targets:
+            more["missing_targets"] = True
         return {
-            "layers": [self.n_in, *(layer.config() for layer in self.layers)],
+            "layers": [self.n_in, *layers],
             "loss": self.loss.config(),
             "init": self.init.config() if isinstance(self.init, Row) else None,
             "dtype": self.dtype.name,
             "reduction": self.reduction,
             "seed": self.seed,
-            **{name: how.config() for name, how in scaling.items() if how is not None},
+            **more,
             **self._input_noises(),
         }
 
@@ -171,18 +220,14 @@ class Spec:
 
     def __str__(self) -> str:
         inputs = " ".join([str(self.n_in), *(f"{name}={value:g}" for name, value in self._input_noises().items())])
-        widths = " > ".join([inputs, *map(str, self.layers)])
+        layers = list(map(str, self.layers))
+        if self.heads is not None:
+            layers[-1] = self.heads.layer()
+        widths = " > ".join([inputs, *layers])
         summed = ", sum" if self.reduction == "sum" else ""
         scaled = "" if self.scale_inputs is None else f", inputs {self.scale_inputs}"
         scaled += "" if self.scale_targets is None else f", targets {self.scale_targets}"
         return f"Network({widths}, {self.loss}{summed}, {self.dtype.name}{scaled})"
-
-
-def canonical_loss(output: Dense) -> Row:
-    """Return the loss that belongs to an output layer: the first whose partner is the activation of all its units."""
-    names = {row.name for row in output.rows}
-    fitting = (row for row in tables.losses.values() if {row.partner} == names)
-    return next(fitting, tables.losses[DEFAULT_LOSS])
 
 
 def _weights(init: InitFunction, shape: tuple[int, int], number: int, seed: int) -> Array:
@@ -198,7 +243,7 @@ def _weights(init: InitFunction, shape: tuple[int, int], number: int, seed: int)
     return W
 
 
-def _read_layers(layers: Any, hidden: Any, output: Any) -> tuple[int, tuple[Dense, ...]]:
+def _read_layers(layers: Any, hidden: Any, output: Any, loss: Row | OwnLoss | None) -> tuple[int, tuple[Dense, ...]]:
     if isinstance(layers, (str, bytes)) or not isinstance(layers, (Sequence, np.ndarray)):
         raise TypeError(f"layers must be a list like [64, 128, 10], not {layers!r}")
     if len(layers) < 2:
@@ -207,7 +252,8 @@ def _read_layers(layers: Any, hidden: Any, output: Any) -> tuple[int, tuple[Dens
         raise TypeError("layers must start with the number of inputs, like [64, Dense(10)]")
     n_in = whole(layers[0], "the number of inputs", 1, MAX_UNITS)
     dense = [layer if isinstance(layer, Dense) else Dense(layer) for layer in layers[1:]]
-    resolved = [layer.resolved(hidden) for layer in dense[:-1]] + [dense[-1].resolved(output)]
+    last = output_of(dense[-1].units, loss, hidden) if output is None else output
+    resolved = [layer.resolved(hidden) for layer in dense[:-1]] + [dense[-1].resolved(last)]
     return n_in, tuple(layer.placed(number, len(resolved)) for number, layer in enumerate(resolved, 1))
 
 

@@ -19,6 +19,7 @@ cdef inline list rows_of(cbp_kind kind):
             "row_wise": bool(rows[i].row_wise),
             "head": bool(rows[i].head),
             "partner": rows[i].partner.decode(),
+            "pair": rows[i].pair.decode(),
             "formula": rows[i].formula.decode(),
             "slope": rows[i].slope.decode(),
             "onnx": rows[i].onnx.decode(),

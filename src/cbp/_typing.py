@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cbp.callbacks import Callback, FitState
+from cbp.heads import Head
 from cbp.optimizers import Optimizer
 from cbp.tables import Row
 
@@ -19,6 +20,7 @@ ActivationLike = str | Row | dict[str, Any]
 LossLike = str | Row | dict[str, Any] | Callable[[Array, Array], tuple[Array, Array]]
 InitFunction = Callable[[int, int, int], ArrayLike]
 InitLike = str | Row | dict[str, Any] | InitFunction
+HeadsLike = Sequence[Head | tuple[Any, ...] | dict[str, Any]]
 OptimizerLike = str | Optimizer | type[Optimizer]
 CallbackLike = Callback | type[Callback] | Callable[[FitState], object]
 BatchesLike = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
@@ -36,6 +38,7 @@ __all__ = [
     "CallbackLike",
     "ClassWeight",
     "DTypeLike",
+    "HeadsLike",
     "InitFunction",
     "InitLike",
     "Labels",

@@ -143,7 +143,7 @@ def _network_facts(net: cbp.Network) -> Iterator[tuple[str, str]]:
         names = some([str(row) for row in rows])
         size = f"{count_of(layer.units, 'unit')}, {names}: {count_of(layer.theta.size, 'parameter')}"
         yield f"layer {number}", size
-    yield "loss", f"{cbp.losses.find(config['loss'])}, {config['reduction']} over the samples"
+    yield "loss", f"{net._spec.loss}, {config['reduction']} over the samples"
     yield "parameters", f"{net.n_params:,} in {net.dtype}: {net.params.nbytes:,} bytes"
     yield "seed", f"{net.seed}"
     yield "trained", count_of(net.epoch, "epoch") if net.epoch else "never"

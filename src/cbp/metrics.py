@@ -210,6 +210,7 @@ ACCURACIES: dict[str, Metric] = {
     "focal": binary_accuracy,
     "hinge": sign_accuracy,
     "categorical_cross_entropy": accuracy,
+    "negative_log_likelihood": accuracy,
 }
 """What "accuracy" means for the losses that tell classes apart."""
 
@@ -233,6 +234,15 @@ def _resolve(one: Any, loss: str) -> tuple[str, Metric]:
     if not name.isidentifier():
         raise ValueError(f"{one!r} has no name to note its figures by: give (name, function)")
     return name, one
+
+
+def require_own(metrics: dict[str, Metric]) -> None:
+    """Refuse the metrics of this module, for networks whose outputs are more than a guess at each target."""
+    for name, metric in metrics.items():
+        if metric in [globals()[known] for known in __all__]:
+            raise ValueError(
+                f"the metric {name!r} knows nothing of heads, or of variances: give a function of your own"
+            )
 
 
 def measure(metrics: dict[str, Metric], y: Array, outputs: Array, prefix: str = "") -> dict[str, float]:

@@ -17,7 +17,17 @@ from cbp.textbook import Textbook
 from cbp.training import Trainer
 
 if TYPE_CHECKING:
-    from cbp._typing import ActivationLike, Array, ArrayLike, DTypeLike, InitLike, LossLike, Path, ScalingLike
+    from cbp._typing import (
+        ActivationLike,
+        Array,
+        ArrayLike,
+        DTypeLike,
+        HeadsLike,
+        InitLike,
+        LossLike,
+        Path,
+        ScalingLike,
+    )
     from cbp.trace import Trace
 
 __all__ = ["Dense", "Layer", "Network"]
@@ -33,12 +43,13 @@ class Network(Textbook, Trainer):
     activation : str or row of `cbp.activations`, default "sigmoid"
         For the layers given by their number, except the last.
     output : str or row of `cbp.activations`, optional
-        For a last layer given by its number. Default: `activation`.
+        For a last layer given by its number. Default: `activation`; with the loss gaussian_nll, identity for the first
+        half of the outputs, the means, and softplus for the second, the variances.
     loss : str, row of `cbp.losses` or function, optional
         A function ``my_loss(y, a)`` gets targets and outputs of some rows, (m, n_L), and returns the cost of each,
         (m,), and dC/da, (m, n_L). Default: the one that belongs to the output, that is half_squared_error for
-        identity, binary_cross_entropy for sigmoid, categorical_cross_entropy for softmax, and half_squared_error for
-        all others.
+        identity, binary_cross_entropy for sigmoid, categorical_cross_entropy for softmax, negative_log_likelihood for
+        log_softmax, poisson for exp, and half_squared_error for all others.
     init : str, row of `cbp.initializers`, or function, optional
         How the weights start, where a `Dense` says nothing else; biases start at zero, but for nguyen_widrow. Default:
         for every layer the one that its activation's row names. A function of (fan_in, fan_out, seed) returns the
@@ -49,6 +60,13 @@ class Network(Textbook, Trainer):
         The objective J: the weighted mean of the samples' costs, or their weighted sum.
     seed : int, optional
         From 0 to 2**64 - 1. Decides the weights, every shuffle and all noise. Default: drawn anew, and kept in `seed`.
+    heads : list of `Head`, or of tuples (slice, activation, loss, weight), optional
+        Parts of the output layer, in order and without a gap, each with an activation and a loss of its own. The cost
+        of a sample is the sum of theirs, each times its weight. Targets are those of all heads side by side, or a tuple
+        with the targets, or class labels, of each.
+    missing_targets : bool, default False
+        A target may be NaN, which costs nothing and teaches nothing; where targets are distributions, a whole row. n in
+        a loss that is a mean over the outputs stays their number. A loss of your own gets the NaN itself.
     scale_inputs, scale_targets : str or tuple, optional
         Scale every column: x' = (x - center) / scale, computed in float64. "standard": mean and standard deviation
         (divisor n); "minmax": to 0 to 1, or ("minmax", low, high); "robust": median and interquartile range. They are
@@ -100,6 +118,8 @@ class Network(Textbook, Trainer):
         dtype: DTypeLike = "float32",
         reduction: str = "mean",
         seed: int | None = None,
+        heads: HeadsLike | None = None,
+        missing_targets: bool = False,
         scale_inputs: ScalingLike | None = None,
         scale_targets: ScalingLike | None = None,
         input_noise: float = 0.0,
@@ -114,10 +134,12 @@ class Network(Textbook, Trainer):
             dtype,
             reduction,
             seed,
-            scale_inputs,
-            scale_targets,
-            input_noise,
-            input_dropout,
+            heads=heads,
+            missing_targets=missing_targets,
+            scale_inputs=scale_inputs,
+            scale_targets=scale_targets,
+            input_noise=input_noise,
+            input_dropout=input_dropout,
         )
         plan = spec.plan()
         self._setup(spec, plan, spec.initial(plan))

@@ -10,6 +10,7 @@ import numpy as np
 from cbp import _core, optimizers, tables
 from cbp._spec import DTYPES, Spec
 from cbp.gradcheck import gradcheck
+from cbp.heads import output_of
 from cbp.layers import Dense
 from cbp.network import Network
 
@@ -87,10 +88,11 @@ def combinations() -> Iterator[tuple[list[Dense], Row]]:
     hidden = [row for row in tables.activations.values() if not row.row_wise]
     for loss in tables.losses.values():
         for output in tables.activations.values():
-            if loss.head and output.name != loss.partner:
+            if (loss.head or loss.pair) and output.name != loss.partner:
                 continue
+            last = Dense(OUTPUTS, output) if not loss.pair else Dense(2 * OUTPUTS, output_of(2 * OUTPUTS, loss, output))
             for row in hidden if output.name == loss.partner else [output if not output.row_wise else hidden[0]]:
-                yield [Dense(UNITS, row), Dense(OUTPUTS, output)], loss
+                yield [Dense(UNITS, row), last], loss
 
 
 def _joined(hidden: ActivationLike | list[Row]) -> list[int | Dense]:

@@ -39,12 +39,16 @@ class Row:
     partner : str
         Of an activation, the initialiser of the weights before it; of a loss, its canonical output activation, whose
         default is the first loss that names it.
+    pair : str
+        Of a loss that takes its outputs in pairs, two for a target, the canonical activation of the second half of the
+        outputs, as `partner` is of the first; else empty.
     row_wise : bool
-        The activation is a function of the whole row (softmax), allowed at the output only.
+        The activation is a function of the whole row (softmax, log_softmax), allowed at the output only.
     head : bool
         The loss is computed together with its output activation, `partner`, and allows no other.
     limits, targets : (float, float)
-        Of a loss: the least and the largest value that its argument, and that a target, may have.
+        Of a loss: the least and the largest value that its argument, and that a target, may have. Where the partner is
+        row-wise, targets are distributions.
     onnx : str
         The ONNX operator of an activation, with the attributes that are not its defaults; empty where there is none.
     learning_rate, n_slots : float, int
@@ -67,6 +71,7 @@ class Row:
     slope: str
     source: str
     partner: str
+    pair: str
     row_wise: bool
     head: bool
     limits: tuple[float, float]

@@ -14,7 +14,7 @@ from cbp._samples import Samples
 from cbp._state import State
 from cbp.callbacks import CallbackList, FitState
 from cbp.history import History
-from cbp.metrics import ACCURACIES, Metric, by_name, measure
+from cbp.metrics import ACCURACIES, Metric, by_name, measure, require_own
 
 if TYPE_CHECKING:
     from cbp._typing import (
@@ -63,8 +63,8 @@ class Trainer(State):
             Inputs. A memory map or a sparse matrix of SciPy's stays where it is: some megabytes of its rows are read at
             a time. Without `y`: an iterable of (X, y) or (X, y, sample_weight), each of them one batch, or a function
             that returns one; it is iterated, or called, once an epoch.
-        y : array_like, shape (n, n_L), (n,) if n_L = 1, or (n,) class labels for a softmax output
-            Targets.
+        y : array_like, shape (n, n_L), (n,) if n_L = 1, or (n,) class labels for a softmax or log_softmax output
+            Targets. With heads also a tuple with those of each; with the loss gaussian_nll shape (n, n_L / 2).
         epochs : int, default 50
             Passes over the data.
         batch_size : int, default 64
@@ -86,7 +86,7 @@ class Trainer(State):
             What to measure after every epoch, on the rows trained on (an extra prediction of them all; not with
             batches) and on those of the validation: a name of `cbp.metrics`, or a function of targets (n, n_L), or
             labels (n,), and outputs (n, n_L). The figures go by the metric's name, those of the validation by
-            ``val_<name>``.
+            ``val_<name>``. Functions only with heads or gaussian_nll; missing targets are NaN for them too.
         shuffle : bool, default True
             Take the rows in a new random order in every epoch, by the network's seed and epoch counter. Batches stay
             in the order that they come in.
@@ -139,6 +139,8 @@ class Trainer(State):
             check_finite=check_finite,
         )
         wanted = by_name(metrics, self._spec.loss.name)
+        if self._spec.heads is not None or self._spec.n_targets != self._spec.n_out:
+            require_own(wanted)
         followers = CallbackList(callbacks, progress)
         self._use(optimizer)
         self._reader = run.reader
@@ -260,7 +262,7 @@ def _validate(net: Trainer, held_out: Samples, wanted: dict[str, Metric]) -> dic
     """Return loss and metrics of the held-out samples, and their accuracy where the loss tells classes apart."""
     figures = {"val_loss": net._plan.evaluate(net.params, *held_out)}
     loss = net._spec.loss.name
-    if loss in ACCURACIES and "accuracy" not in wanted:
+    if loss in ACCURACIES and "accuracy" not in wanted and not net._spec.missing_targets:
         wanted = by_name("accuracy", loss) | wanted
     if wanted:
         outputs = np.empty((len(held_out.X), net._spec.n_out), net.dtype)

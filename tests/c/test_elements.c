@@ -137,13 +137,18 @@ CASE(every_loss_equals_scalar) {
                     enum { m = 3 };
                     NOTE("%s %s, %s: n %d, times slope %d", k->isa, DTYPE_NAME[dtype],
                          cbp_table(CBP_LOSSES, NULL)[loss].name, (int)n, times_slope);
-                    const void *y = random_reals(dtype, m * n, 0, 1), *a = random_reals(dtype, m * n, 0.01, 0.99);
-                    void *d = random_reals(dtype, m * n, -3, 0), *want_d = copy_of(dtype, m * n, d);
-                    double c[m], want_c[m];
-                    k->loss[loss](m, n, 0.3, y, a, d, times_slope, c);
-                    scalar->loss[loss](m, n, 0.3, y, a, want_d, times_slope, want_c);
-                    CHECK_BYTES(m * n, size_of(dtype), d, want_d);
-                    CHECK_BYTES(m, sizeof(double), c, want_c);
+                    const int64_t out = m * n * (1 + (cbp_table(CBP_LOSSES, NULL)[loss].pair[0] != 0));
+                    void *y = random_reals(dtype, m * n, 0, 1), *a = random_reals(dtype, out, 0.01, 0.99);
+                    for (int missing = 0; missing < 2; missing++) {
+                        void *d = random_reals(dtype, out, -3, 0), *want_d = copy_of(dtype, out, d);
+                        double c[m], want_c[m];
+                        (missing ? k->missing_loss : k->loss)[loss](m, n, 0.3, y, a, d, times_slope, c);
+                        (missing ? scalar->missing_loss : scalar->loss)[loss](m, n, 0.3, y, a, want_d, times_slope,
+                                                                              want_c);
+                        CHECK_BYTES(out, size_of(dtype), d, want_d);
+                        CHECK_BYTES(m, sizeof(double), c, want_c);
+                        for (int64_t e = 0; e < m * n; e += 3) put(dtype, y, e, NAN);
+                    }
                 }
 }
 

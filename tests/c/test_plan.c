@@ -79,7 +79,7 @@ CASE(unknown_enumerators) {
 }
 
 CASE(arguments_of_losses_beyond_their_range) {
-    const cbp_dense layer = {.units = 1};
+    const cbp_dense layer = {.units = 2};
     for (int loss = 0; loss < CBP_N_LOSS; loss++) {
         const cbp_info *row = cbp_table(CBP_LOSSES, NULL) + loss;
         if (row->head) continue;

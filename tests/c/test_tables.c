@@ -95,6 +95,11 @@ CASE(flags_mark_softmax_and_the_cross_entropies) {
     CHECK(find(CBP_ACTIVATIONS, "softmax")->row_wise && !find(CBP_ACTIVATIONS, "tanh")->row_wise);
     CHECK(find(CBP_LOSSES, "categorical_cross_entropy")->head && find(CBP_LOSSES, "binary_cross_entropy")->head);
     CHECK(!find(CBP_LOSSES, "half_squared_error")->head);
+    CHECK(strcmp(find(CBP_LOSSES, "gaussian_nll")->pair, "softplus") == 0);
+    for (int i = 0; i < CBP_N_LOSS; i++) {
+        const cbp_info *row = cbp_table(CBP_LOSSES, NULL) + i;
+        CHECK(!row->pair[0] || (!row->head && find(CBP_ACTIVATIONS, row->pair) != NULL));
+    }
 }
 
 CASE(each_status_has_its_sentence) {

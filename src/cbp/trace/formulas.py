@@ -200,7 +200,7 @@ class Formulas:
         form = None if self.n.loss_row.args.get("label_smoothing") else COSTS.get(self.n.loss_row.name)
         if form is None:
             outputs = total(n_L, lambda j: (self._output(r, j),), ",")
-            targets = total(n_L, lambda j: (self.y(r, j),), ",")
+            targets = total(self.n.y.shape[1], lambda j: (self.y(r, j),), ",")
             return str(self.n.loss_row), "(", *outputs, ";", " ", *targets, ")"
         front, term = form
         inner = self._sum(self.d.to, n_L, lambda j: term(self._output(r, j), self.y(r, j)), isinstance(r, str))

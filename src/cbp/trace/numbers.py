@@ -52,7 +52,11 @@ class Numbers:
 
     def __init__(self, net: State, X: ArrayLike, y: ArrayLike, weight: ArrayLike | None, learning_rate: float) -> None:
         self._net = net
+        if net._spec.heads is not None:
+            raise ValueError("trace shows networks whose outputs have one loss, not several heads")
         X, y, s = net._reader.batch(X, y, weight)
+        if np.isnan(y).any():
+            raise ValueError("trace shows complete samples; some of these targets are missing")
         X, y, self.s = X.copy(), y.copy(), None if s is None else s.copy()
         self._data = X, y, self.s
         self._spec, self._plan, self.learning_rate = net._spec, net._plan, learning_rate
@@ -65,7 +69,7 @@ class Numbers:
         self.theta, self.grad = self._blocks(self.flat), self._blocks(memory.grad)
         memory.descend(learning_rate)
         self.new = self._blocks(memory.theta)
-        self.y = one_hot(y, self._plan.widths[-1], net.dtype) if y.ndim == 1 else y
+        self.y = one_hot(y, self._plan.n_targets, net.dtype) if y.ndim == 1 else y
         self.m, self.L, self.widths = len(X), len(self._spec.layers), self._plan.widths
         self.loss_row, self.reduction = self._spec.loss, self._spec.reduction
         self.costs = [self._plan.evaluate(self.flat, X[r : r + 1], y[r : r + 1]) for r in range(self.m)]
