@@ -291,11 +291,11 @@ cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const
                      int64_t batch, const double *learning_rate, int one_rate, cbp_report *report);
 
 /* The same in pieces: goes on with batch report->batch of a report that was {0} at first, and returns CBP_PAUSED after
- * an update that ends later than `seconds` from now (or any, for 0), unless it is the last. What was passed before is
- * passed again. The bits are those of cbp_epoch. */
+ * an update that ends later than `seconds` from now (or any, for 0), or is the last of `batches` (0: any number),
+ * unless it is the last of the pass. What was passed before is passed again. The bits are those of cbp_epoch. */
 cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
                          const int64_t *order, int64_t batch, const double *learning_rate, int one_rate, double seconds,
-                         cbp_report *report);
+                         int64_t batches, cbp_report *report);
 
 /* ---- beside the network ---- */
 

@@ -192,8 +192,9 @@ typedef struct {
     int64_t batch;
     const double *rate;
     int one_rate;
-    int singly; /* pause after every update */
-    double end; /* or when the clock shows this */
+    int singly;    /* pause after every update */
+    double end;    /* or when the clock shows this */
+    int64_t until; /* or after so many batches of the pass */
     cbp_report *report;
     cbp_sums total;
 } epoch_job;
@@ -202,17 +203,22 @@ static int time_is_up(const epoch_job *job) {
     return job->singly || (job->end < INFINITY && cbp_seconds() >= job->end);
 }
 
+static int is_enough(const epoch_job *job) { return job->report->batch >= job->until; }
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
 /* Batches of one row by the routine for the whole network, as far as it goes */
 static cbp_status run_rows(epoch_job *job) {
     const int64_t most = ONLINE_ROWS(job->net);
     for (;;) {
-        const int64_t first = job->report->batch, left = job->data->n - 1 - first, n = left < most ? left : most;
+        const int64_t first = job->report->batch, left = job->data->n - 1 - first;
+        const int64_t n = smaller(left, smaller(most, job->until - first));
         const cbp_data from = job->order ? *job->data : cbp_rows(job->net, job->data, first, job->data->n - first);
         const int64_t made = cbp_online(job->net, job->mem, job->opt, &from, job->order ? job->order + first : NULL, n,
                                         job->rate + (job->one_rate ? 0 : first), job->one_rate, &job->total);
         job->report->batch += made;
         if (made < n || n == left) return CBP_OK;
-        if (time_is_up(job)) return CBP_PAUSED;
+        if (is_enough(job) || time_is_up(job)) return CBP_PAUSED;
     }
 }
 
@@ -262,7 +268,7 @@ static cbp_status run_batches(epoch_job *job) {
         job->total.cost += sums.cost;
         job->total.weight += sums.weight;
         job->report->batch++;
-        if (number % looks == 0 && start + batch < n && time_is_up(job)) return CBP_PAUSED;
+        if (start + batch < n && (is_enough(job) || (number % looks == 0 && time_is_up(job)))) return CBP_PAUSED;
     }
     return CBP_OK;
 }
@@ -280,11 +286,11 @@ static cbp_status run_epoch(epoch_job *job) {
 
 cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
                          const int64_t *order, int64_t batch, const double *learning_rate, int one_rate, double seconds,
-                         cbp_report *report) {
+                         int64_t batches, cbp_report *report) {
     if (!data || !learning_rate || !report || !mem || !mem->work) return CBP_NULL_ARGUMENT;
     cbp_status status = check_update(net, mem, opt);
     if (!status) status = check_epoch(net, data, order, batch);
-    if (!status && (report->batch < 0 || report->batch > data->n / batch)) status = CBP_BAD_COUNT;
+    if (!status && (report->batch < 0 || report->batch > data->n / batch || batches < 0)) status = CBP_BAD_COUNT;
     if (status) return status;
     epoch_job job = {.net = net,
                      .mem = mem,
@@ -295,6 +301,7 @@ cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, c
                      .rate = learning_rate,
                      .one_rate = one_rate,
                      .singly = seconds <= 0,
+                     .until = batches > 0 && batches < INT64_MAX - report->batch ? report->batch + batches : INT64_MAX,
                      .end = seconds < INFINITY ? cbp_seconds() + seconds : INFINITY,
                      .report = report,
                      .total = {report->cost, report->weight}};
@@ -310,5 +317,5 @@ cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const
                      int64_t batch, const double *learning_rate, int one_rate, cbp_report *report) {
     if (!report) return CBP_NULL_ARGUMENT;
     *report = (cbp_report){.loss = NAN};
-    return cbp_epoch_for(net, mem, opt, data, order, batch, learning_rate, one_rate, INFINITY, report);
+    return cbp_epoch_for(net, mem, opt, data, order, batch, learning_rate, one_rate, INFINITY, 0, report);
 }

@@ -115,6 +115,102 @@ def test_an_interrupt_leaves_a_network_between_two_updates(make, updates):
         assert net.params.tobytes() == network().params.tobytes()
 
 
+@pytest.mark.parametrize("updates", [3, 5, 11])
+@every_optimizer
+def test_training_goes_on_in_the_middle_of_an_epoch(make, updates):
+    stops = Stops(updates)
+    net = network(loss=stops)
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, 4, make())
+    assert net.unfinished == updates % PER_EPOCH
+    stops.at = stops.calls + 100
+    net = net.copy()
+    net.fit(X, Y, epochs=4 - net.epoch, batch_size=BATCH, resume=True, progress=False)
+    assert state(net) == state(fit(network(loss=Stops(100)), 4, make()))
+    assert net.unfinished == 0
+
+
+def rows_in_memory(net, **how):
+    return net.fit(X, Y, batch_size=BATCH, **how)
+
+
+def whole_batches_alone(net, **how):
+    return net.fit(X, Y, batch_size=BATCH, drop_last=True, **how)
+
+
+def batches(net, **how):
+    return net.fit([(X[i : i + BATCH], Y[i : i + BATCH]) for i in range(0, N, BATCH)], **how)
+
+
+@pytest.mark.parametrize("train", [rows_in_memory, whole_batches_alone, batches])
+def test_checkpoints_between_updates(tmp_path, train):
+    """Each file, written while training went on, leads to the same end: weights, state, and the losses of the rest."""
+    how = {"optimizer": "adam", "schedule": cbp.schedules.ExponentialDecay(0.01, 0.9, 3)}
+    names = []
+
+    class Keep(cbp.Callback):
+        updates = 3
+
+        def on_pause(self, state):
+            if state.network._memory.t % 3 == 0:
+                names.append(str(tmp_path / f"{state.network._memory.t}.npz"))
+                state.network.save(names[-1])
+
+    net = network()
+    history = train(net, epochs=3, callbacks=Keep(), **how)
+    assert len(set(names)) >= 3
+    for name in names:
+        found = cbp.load(name)
+        assert 0 < found.unfinished < PER_EPOCH
+        rest = train(found, epochs=3 - found.epoch, resume=True, schedule=how["schedule"])
+        assert state(found) == state(net)
+        assert rest.loss == history.loss[-len(rest.loss) :]
+
+
+def test_checkpoint_every_so_many_updates(tmp_path):
+    checkpoint = cbp.Checkpoint(tmp_path / "{epoch}.npz", updates=4)
+    net = network()
+    net.fit(X, Y, epochs=2, batch_size=BATCH, callbacks=checkpoint)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.npz", "1.npz"]
+    assert [cbp.load(tmp_path / name)._memory.t for name in ("0.npz", "1.npz")] == [4, 8]
+
+
+def test_checkpoint_by_the_clock_is_written_within_an_epoch(tmp_path):
+    rows = np.zeros((400_000, 4), np.float32)
+    net = cbp.Network([4, 8, 1], output="identity", seed=92)
+    net.fit(rows, rows[:, :1], epochs=1, batch_size=8, callbacks=cbp.Checkpoint(tmp_path / "a.npz", seconds=0))
+    assert cbp.load(tmp_path / "a.npz").unfinished or net.unfinished == 0
+    assert cbp.load(tmp_path / "a.npz")._memory.t > 0
+
+
+def test_going_on_needs_the_same_batches_and_optimiser():
+    stops = Stops(3)
+    net = network(loss=stops)
+    with pytest.raises(KeyboardInterrupt):
+        fit(net, 1, "adam")
+    stops.at = 100
+    with pytest.raises(ValueError, match="has 22 rows in batches of 5, not 22 rows in batches of 4"):
+        net.fit(X, Y, epochs=1, batch_size=4, resume=True)
+    with pytest.raises(ValueError, match="not batches of somebody else's making"):
+        net.fit([(X, Y)], epochs=1, resume=True)
+    with pytest.raises(ValueError, match="leave optimizer out"):
+        net.fit(X, Y, epochs=1, batch_size=BATCH, optimizer="sgd", resume=True)
+    assert (net.unfinished, net._memory.t) == (3, 3)
+    fit(net, 1)  # any other training begins the epoch again
+    assert (net.unfinished, net._memory.t) == (0, 3 + PER_EPOCH)
+
+
+def test_the_network_is_not_trained_while_it_pauses():
+    class Meddles(cbp.Callback):
+        updates = 1
+
+        def on_pause(self, state):
+            state.network.train_step(X, Y, learning_rate=0.1)
+
+    with pytest.raises(RuntimeError, match="is being trained"):
+        network().fit(X, Y, epochs=1, batch_size=BATCH, callbacks=Meddles())
+
+
 @every_optimizer
 def test_a_pass_in_pieces_is_one_pass(make):
     want, net, optimizer = fit(network(), 2, make()), network(), make()
@@ -124,7 +220,9 @@ def test_a_pass_in_pieces_is_one_pass(make):
         order = _core.permutation(net.seed, epoch, N)
         for start, end in ((0, BATCH), (BATCH, 3 * BATCH), (3 * BATCH, N)):
             rows = order[start:end]
-            net._memory.epoch(X32[rows], Y32[rows], None, None, BATCH, optimizer.learning_rate, not start, end == N)
+            net._memory.epoch(
+                X32[rows], Y32[rows], None, None, BATCH, optimizer.learning_rate, start // BATCH, end == N
+            )
     assert state(net) == state(want)
 
 

@@ -64,6 +64,9 @@ class Memory:
     t: int
     scales: bool
     epochs: int
+    batches: int
+    cost: float
+    weight: float
     forwarded: tuple[int, bool] | None
 
     def __init__(self, plan: Plan, theta: Real) -> None: ...
@@ -97,8 +100,10 @@ class Memory:
         order: NDArray[np.int64] | None,
         batch_size: int,
         learning_rate: float | NDArray[np.float64],
-        first: bool = True,
+        done: int = 0,
         last: bool = True,
+        pause: Callable[[], None] | None = None,
+        every: Sequence[int] = (),
     ) -> float: ...
     def activations(self) -> list[Real]: ...
     def deltas(self) -> list[Real | None]: ...

@@ -237,12 +237,12 @@ cdef class Memory:
     cdef readonly object frozen, mask  # (L,) of bytes; (n_params,) or None: as in cbp_mem
     cdef public bint scales  # its data, in Python, before they come here
     cdef public int64_t epochs  # made to their end; counted here, where no signal can come between
+    cdef public int64_t batches  # made of the pass under way, 0 where there is none, and the sums over their samples
+    cdef public double cost, weight
     cdef object _work, _x
     cdef cbp_mem _mem
     cdef cbp_opt _opt
     cdef cbp_noise _noise
-    cdef int64_t _batches
-    cdef double _cost, _weight  # of the pass under way, as _batches
     cdef size_t _capacity
     cdef Py_ssize_t _rows
     cdef bint _forward, _backward, _busy, _single
@@ -444,11 +444,15 @@ cdef class Memory:
             raise RuntimeError("no optimiser has been set")
         self._step(&self._opt, learning_rate)
 
-    def epoch(self, X, y, weight, order, Py_ssize_t batch_size, learning_rate, bint first=True, bint last=True):
-        """One pass over the samples in this order, or the first, a middle or the last part of one.
+    def epoch(self, X, y, weight, order, Py_ssize_t batch_size, learning_rate, int64_t done=0, bint last=True,
+              pause=None, every=()):
+        """One pass over the samples in this order; or a part of one, after `done` batches before it; `last` ends it.
 
-        A learning rate, or an array of one per batch. Returns the mean loss of the pass so far. A signal, as Ctrl-C
-        sends one, is heard between two updates. The pass is noisy: batch b of epoch e has draw e * 2**32 + b.
+        A learning rate, or an array of one per batch. Returns the mean loss of the pass so far. The batches that
+        `batches` counts have been made already: after a signal, as Ctrl-C sends one, which is heard between two
+        updates, the same call goes on with the next one. The pass is noisy: batch b of epoch e has draw e * 2**32 + b.
+        pause() is called between two updates now and then, and when the optimiser has made a multiple of a number in
+        `every`.
         """
         cdef cbp_data data
         cdef cbp_report report
@@ -457,11 +461,8 @@ cdef class Memory:
         cdef const int64_t *rows = NULL
         cdef bint per_batch = PyArray_Check(<PyObject *>learning_rate)
         cdef cbp_status status = CBP_PAUSED
+        cdef int64_t most
         memset(&report, 0, sizeof(report))
-        if first:
-            self._batches = 0
-        else:
-            report.cost, report.weight = self._cost, self._weight
         if self.optimizer is None:
             raise RuntimeError("no optimiser has been set")
         fill(&data, &self.plan.expects, X, y, weight)
@@ -476,17 +477,22 @@ cdef class Memory:
         try:
             self._begin(None, 0, False)
             self._reserve(batch, CBP_EPOCH)
-            self._draw((<uint64_t>self.epochs << 32) + <uint64_t>self._batches)
+            self._draw((<uint64_t>self.epochs << 32) + <uint64_t>done)
+            report.batch, report.cost, report.weight = self.batches - done, self.cost, self.weight
             while status == CBP_PAUSED:
                 PyErr_CheckSignals()
+                most = min([interval - self._opt.t % interval for interval in every]) if every else 0
                 with nogil:
                     status = cbp_epoch_for(self.plan.net, &self._mem, &self._opt, &data, rows, batch, rate,
-                                           not per_batch, PATIENCE, &report)
+                                           not per_batch, PATIENCE, most, &report)
+                self.batches, self.cost, self.weight = done + report.batch, report.cost, report.weight
+                if pause is not None and (status == CBP_PAUSED or (status == CBP_OK and not last)):
+                    pause()
             self.plan.check(CBP_OK if status == CBP_DIVERGED else status)
+            if status != CBP_OK or last:
+                self.batches, self.cost, self.weight = 0, 0, 0
             if status == CBP_DIVERGED:
                 raise Diverged(cbp_message(status).decode(), report.batch, report.layer)
-            self._cost, self._weight = report.cost, report.weight
-            self._batches += report.batch
             self.epochs += last
         finally:
             self._mem.noise = NULL

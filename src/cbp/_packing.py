@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbp import _core, optimizers
-from cbp._arguments import whole
+from cbp._arguments import real, whole
 from cbp._spec import Spec
 from cbp.errors import FormatError
 
@@ -40,6 +40,7 @@ class Header:
         if not isinstance(self.metadata, dict):
             raise TypeError("metadata must be a dict")
         self.scaling = self._learned(fields.get("scaling", []))
+        self.unfinished = None if fields.get("unfinished") is None else _read_unfinished(fields["unfinished"])
 
     def _learned(self, names: Any) -> dict[str, int]:
         """Return the arrays of learned center and scale that the header names, and their columns."""
@@ -80,6 +81,17 @@ class Header:
             state._use(self.optimizer)
             state._memory.slots[...] = arrays["slots"]
             state._memory.t = self.t
+        if self.unfinished is not None:
+            memory = state._memory
+            memory.batches, memory.cost, memory.weight, *state._pass_shape = self.unfinished
+
+
+def _read_unfinished(given: Any) -> tuple[int, float, float, int, int]:
+    """Return batches made of an epoch, sums of cost and weight over their samples, rows and batch size of the epoch."""
+    if not isinstance(given, list) or len(given) != 5:
+        raise ValueError("unfinished must be five numbers")
+    batches, rows, batch_size = (whole(given[i], "unfinished", 0, _MAX_COUNT) for i in (0, 3, 4))
+    return batches, real(given[1], "unfinished"), real(given[2], "unfinished", low=0.0), rows, batch_size
 
 
 def read_header(data: bytes, own_loss: Any = None) -> Header:
@@ -120,6 +132,9 @@ def pack(state: State) -> dict[str, Any]:
         "t": 0 if optimizer is None else state._memory.t,
         "metadata": state.metadata,
     }
+    if state._memory.batches:
+        memory = state._memory
+        fields["unfinished"] = [memory.batches, memory.cost, memory.weight, *state._pass_shape]
     if state.mask is not None:
         fields["mask"] = True
     if learned := state._reader.numbers():

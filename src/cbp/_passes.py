@@ -5,7 +5,7 @@ Used by training.py. What is not an array in memory comes from _sources.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,15 +29,30 @@ class Passes:
             raise TypeError(f"schedule must be a function of the step, not {schedule!r}")
         self.net, self.schedule = net, schedule
         self.reader = net._reader  # or what training begins with, where that is still to be learned
+        self.shape = [0, 0]  # rows and batch_size, where there are any: a pass goes on with the same alone
+        self.pause: Callable[[], None] | None = None
+        self.every: tuple[int, ...] = ()
 
-    def rates(self, n_batches: int) -> Any:
-        """Return the learning rate of the coming batches, or that of every one of them."""
+    def rates(self, n_batches: int, made: int = 0) -> Any:
+        """Return the learning rate of each of so many batches, the first of which are made; or that of every one."""
         if self.schedule is None:
             optimizer = self.net._optimizer
             assert optimizer is not None
             return optimizer.learning_rate
-        t = self.net._memory.t
-        return np.array([real(self.schedule(step), f"schedule({step})", low=0.0) for step in range(t, t + n_batches)])
+        t = self.net._memory.t - made
+        coming = (real(self.schedule(t + b), f"schedule({t + b})", low=0.0) for b in range(made, n_batches))
+        return np.array([0.0] * made + list(coming))
+
+    def begin(self, resume: bool) -> None:
+        """Begin the next pass at its start; or, to resume, with the batch that the last one was left at."""
+        memory = self.net._memory
+        if not (resume and memory.batches):
+            memory.batches, memory.cost, memory.weight = 0, 0.0, 0.0
+        elif self.net._pass_shape != self.shape:
+            raise ValueError(
+                f"resume: the epoch to go on with has {_in_words(*self.net._pass_shape)}, not {_in_words(*self.shape)}"
+            )
+        self.net._pass_shape = self.shape
 
     def one(self, epoch: int) -> tuple[float, float]:
         """Make one pass; return its loss and the last learning rate. `epoch` is for the error message."""
@@ -51,19 +66,31 @@ class Passes:
         """Make one pass over these pieces."""
         memory, coming = self.net._memory, iter(pieces)
         piece: Piece | None = next(coming)
-        batches, loss, last = 0, 0.0, 0.0
+        done, loss, last = 0, 0.0, 0.0
         while piece is not None:
             following = next(coming, None)
             count = -(-len(piece.samples.X) // piece.batch_size)
-            rates = self.rates(count)
-            last = float(rates if self.schedule is None else rates[-1])
-            try:
-                loss = memory.epoch(*piece.samples, None, piece.batch_size, rates, batches == 0, following is None)
-            except _core.Diverged as report:
-                message, batch, layer = report.args
-                raise diverged(_core.Diverged(message, batch + batches, layer), epoch, last) from None
-            piece, batches = following, batches + count
+            if done + count > memory.batches:
+                loss, last = self.part(piece, count, done, following is None, epoch)
+            piece, done = following, done + count
         return loss, last
+
+    def part(self, piece: Piece, count: int, done: int, ends: bool, epoch: int) -> tuple[float, float]:
+        """Make the `count` batches of a piece, which come after `done` others, or those of them that are left."""
+        memory = self.net._memory
+        rates = self.rates(count, memory.batches - done)
+        last = float(rates if self.schedule is None else rates[-1])
+        try:
+            X, y, weight = piece.samples
+            loss = memory.epoch(X, y, weight, piece.order, piece.batch_size, rates, done, ends, self.pause, self.every)
+        except _core.Diverged as report:
+            message, batch, layer = report.args
+            raise diverged(_core.Diverged(message, batch + done, layer), epoch, last) from None
+        return loss, last
+
+
+def _in_words(rows: int, batch_size: int) -> str:
+    return f"{rows} rows in batches of {batch_size}" if rows else "batches of somebody else's making"
 
 
 class ArrayPasses(Passes):
@@ -76,17 +103,14 @@ class ArrayPasses(Passes):
         self.samples, self.shuffle = samples, shuffle
         self.n = len(samples.X)
         self.batch_size = min(batch_size, self.n)
+        self.shape = [self.n, self.batch_size]
 
     def one(self, epoch: int) -> tuple[float, float]:
         """Make one pass: a single call of the core."""
-        net, rates = self.net, self.rates(-(-self.n // self.batch_size))
+        net = self.net
         order = _core.permutation(net.seed, net.epoch, self.n) if self.shuffle else None
-        last = float(rates if self.schedule is None else rates[-1])
-        try:
-            loss = net._memory.epoch(*self.samples, order, self.batch_size, rates)
-        except _core.Diverged as report:
-            raise diverged(report, epoch, last) from None
-        return loss, last
+        piece = Piece(self.samples, self.batch_size, order)
+        return self.part(piece, -(-self.n // self.batch_size), 0, True, epoch)
 
     def outputs(self) -> tuple[Any, Array]:
         """Return targets and outputs of all rows."""
@@ -107,6 +131,7 @@ class RowPasses(Passes):
         n = len(rows)
         self.batch_size = batch_size if drop_last else min(batch_size, n)
         self.n = n // batch_size * batch_size if drop_last else n
+        self.shape = [self.n, self.batch_size]
         if self.n == 0:
             raise ValueError(f"drop_last leaves nothing: {n} rows are less than a batch of {batch_size}")
 

@@ -22,10 +22,11 @@ PIECE_BYTES = 2**24
 
 
 class Piece(NamedTuple):
-    """Samples that the core reads, and how many make a batch."""
+    """Samples that the core reads, how many make a batch, and their order where it is not as they are."""
 
     samples: Samples
     batch_size: int
+    order: Labels | None = None
 
 
 def is_sparse(X: Any) -> bool:

@@ -40,6 +40,7 @@ class State(_core.Direct):
             if not dense.trainable:
                 self._memory.freeze(number, True)
         self._optimizer: Optimizer | None = None
+        self._pass_shape = [0, 0]  # rows and batch size of the pass that `unfinished` tells of
         self.metadata = {}
 
     def _use(self, wanted: OptimizerLike | None) -> Optimizer:
@@ -152,6 +153,14 @@ class State(_core.Direct):
     def epoch(self) -> int:
         """How many epochs the network was trained, over all calls of `fit` and `partial_fit`."""
         return self._memory.epochs
+
+    @property
+    def unfinished(self) -> int:
+        """How many batches are made of an epoch that Ctrl-C broke off, or in which a checkpoint was written; else 0.
+
+        ``fit(resume=True)`` goes on with the next one, any other training with the beginning of the epoch.
+        """
+        return self._memory.batches
 
     @property
     def optimizer(self) -> Optimizer | None:

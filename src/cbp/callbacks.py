@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cbp._arguments import real, whole
@@ -70,8 +70,17 @@ class Callback:
     [0.1, 0.05, 0.025]
     """
 
+    updates: int | None = None
+    """After each so many updates of the optimiser `on_pause` runs too."""
+
     def on_fit_begin(self, state: FitState) -> None:
         """Run before the first epoch."""
+
+    def on_pause(self, state: FitState) -> None:
+        """Run between two updates, some thirty times a second; `state` is that after the epoch before.
+
+        The network may be read and saved, but not trained.
+        """
 
     def on_epoch_end(self, state: FitState) -> None:
         """Run after every epoch, and after its validation."""
@@ -377,6 +386,17 @@ class CallbackList(Callback):
         """Call all of them."""
         for callback in self.callbacks:
             callback.on_epoch_end(state)
+
+    def pauses(self, state: FitState) -> tuple[Callable[[], None] | None, tuple[int, ...]]:
+        """Return what to call between updates, if there is anything, and after multiples of which numbers of them."""
+        heard = [each for each in self.callbacks if type(each).on_pause is not Callback.on_pause]
+        every = tuple(each.updates for each in heard if each.updates is not None)
+
+        def pause() -> None:
+            for each in heard:
+                each.on_pause(state)
+
+        return pause if heard else None, every
 
     def on_fit_end(self, state: FitState) -> None:
         """Call all of them."""

@@ -95,8 +95,9 @@ class WeightAverage(Callback):
 class Checkpoint(Watcher):
     """Save the network now and then while it trains.
 
-    A file is complete or not there, whatever happens: see `cbp.io.save`. It has the optimiser's state, so training can
-    go on from it with the same bits.
+    A file is complete or not there, whatever happens: see `cbp.io.save`. It has the optimiser's state and the place in
+    the epoch, so training can go on from it with the same bits, as if it had never stopped: load it, and call `fit`
+    with ``resume=True`` and the epochs that are left, ``epochs - net.epoch``.
 
     Parameters
     ----------
@@ -104,11 +105,13 @@ class Checkpoint(Watcher):
         Where to: a name that ends in .npz. "{epoch}" in it becomes the network's epoch counter, `Network.epoch`;
         without it every file replaces the one before.
     every : int, optional
-        Save after every so many epochs of the `fit`. Default: 1, unless `seconds` is given.
+        Save after every so many epochs of the `fit`. Default: 1, unless `updates` or `seconds` is given.
+    updates : int, optional
+        Save after every so many updates of the optimiser, within epochs too.
     seconds : float, optional
-        Save after the first epoch that ends so many seconds after the last file, or the beginning.
+        Save when so many seconds have gone since the last file, or the beginning; within epochs too.
     monitor : str, optional
-        Save only if this figure of `FitState.logs` is better than in all files before.
+        Save only at the end of epochs, if this figure of `FitState.logs` is better than in all files before.
     mode : "min" or "max", optional
         Whether the figure should fall or rise. Default: a name that ends in "accuracy" should rise, all others fall.
 
@@ -140,6 +143,7 @@ class Checkpoint(Watcher):
         path: Path,
         every: int | None = None,
         *,
+        updates: int | None = None,
         seconds: float | None = None,
         monitor: str | None = None,
         mode: str | None = None,
@@ -149,18 +153,19 @@ class Checkpoint(Watcher):
         super().__init__("loss" if monitor is None else monitor, mode)
         self.path = os.fspath(path)
         io._module(self.path)  # a wrong ending is an error now, not after hours of training
-        self.every = 1 if every is None and seconds is None else every
+        self.every = 1 if every is None and seconds is None and updates is None else every
         if self.every is not None:
             self.every = whole(self.every, "every", 1)
+        self.updates = None if updates is None else whole(updates, "updates", 1)
         self.seconds = None if seconds is None else real(seconds, "seconds", low=0.0)
         self.selects = monitor is not None
         self.saved: str | None = None
-        self._begin = 0.0
+        self._begin, self._done = 0.0, 0
 
     def on_fit_begin(self, state: FitState) -> None:
         """Forget the last `fit`, start the clock, look for the folder."""
         super().on_fit_begin(state)
-        self.saved, self._begin = None, time.monotonic()
+        self.saved, self._begin, self._done = None, time.monotonic(), self._intervals(state)
         folder = os.path.dirname(self._target(state)) or os.curdir
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"there is no folder {folder!r} to save the network in")
@@ -168,22 +173,35 @@ class Checkpoint(Watcher):
     def _target(self, state: FitState) -> str:
         return self.path.replace("{epoch}", str(state.network.epoch))
 
+    def _intervals(self, state: FitState) -> int:
+        """Return how many times `updates` the optimiser has made."""
+        return 0 if self.updates is None else state.network._memory.t // self.updates
+
     def _due(self, state: FitState) -> bool:
-        epoch = self.every is not None and (state.epoch + 1) % self.every == 0
-        return epoch or (self.seconds is not None and time.monotonic() - self._begin >= self.seconds)
+        late = self.seconds is not None and time.monotonic() - self._begin >= self.seconds
+        return late or self._intervals(state) > self._done
+
+    def on_pause(self, state: FitState) -> None:
+        """Save, if it is time."""
+        if not self.selects and self._due(state):
+            self._save(state)
 
     def on_epoch_end(self, state: FitState) -> None:
         """Save, if it is time."""
-        if self._due(state) and (not self.selects or self.improved(state)):
-            target = self._target(state)
-            state.network.save(target)
-            self.saved, self._begin = target, time.monotonic()
+        due = self._due(state) or (self.every is not None and (state.epoch + 1) % self.every == 0)
+        if due and (not self.selects or self.improved(state)):
+            self._save(state)
+
+    def _save(self, state: FitState) -> None:
+        target = self._target(state)
+        state.network.save(target)
+        self.saved, self._begin, self._done = target, time.monotonic(), self._intervals(state)
 
     def __repr__(self) -> str:
         monitor = self.monitor if self.selects else None
         return (
-            f"Checkpoint({self.path!r}, every={self.every}, seconds={self.seconds}, monitor={monitor!r}, "
-            f"mode={self.mode!r})"
+            f"Checkpoint({self.path!r}, every={self.every}, updates={self.updates}, seconds={self.seconds}, "
+            f"monitor={monitor!r}, mode={self.mode!r})"
         )
 
 

@@ -50,6 +50,7 @@ class Trainer(State):
         drop_last: bool = False,
         callbacks: CallbackLike | Iterable[CallbackLike] = (),
         progress: bool | None = None,
+        resume: bool = False,
         check_finite: bool = True,
     ) -> History:
         """Train the network.
@@ -96,6 +97,10 @@ class Trainer(State):
             Called at the end of every epoch: see `Callback`.
         progress : bool, optional
             Show a bar (tqdm). None shows one if standard error is a terminal and tqdm is installed.
+        resume : bool, default False
+            Go on within the epoch that Ctrl-C broke off, or that a checkpoint was written in, with the first batch that
+            is not made; it is the first of the `epochs`. Data, order and sizes of the batches must be the same, and the
+            bits are those of never having stopped. Without such an epoch it is of no effect.
         check_finite : bool, default True
             Look for NaN, infinity and impossible targets first. Turned off, nothing promises a clear error.
 
@@ -113,7 +118,8 @@ class Trainer(State):
         ImportError
             ``progress=True`` without tqdm.
         KeyboardInterrupt
-            Ctrl-C, heard between two updates some hundredths of a second later. The network keeps those that were made.
+            Ctrl-C, heard between two updates some hundredths of a second later. The network keeps those that were made,
+            and `resume` goes on with the next.
 
         Examples
         --------
@@ -142,9 +148,13 @@ class Trainer(State):
         if self._spec.heads is not None or self._spec.n_targets != self._spec.n_out:
             require_own(wanted)
         followers = CallbackList(callbacks, progress)
+        if resume and self.unfinished and optimizer not in (None, self._optimizer):
+            raise ValueError("resume: an epoch goes on with the optimiser that it began with: leave optimizer out")
+        run.begin(resume)
         self._use(optimizer)
         self._reader = run.reader
         state = FitState(self, epochs, History(), schedule)  # type: ignore[arg-type]
+        run.pause, run.every = followers.pauses(state)
         followers.on_fit_begin(state)
         try:
             while state.epoch + 1 < epochs and not state.stop:
@@ -203,6 +213,7 @@ class Trainer(State):
             drop_last=drop_last,
             check_finite=check_finite,
         )
+        run.begin(resume=False)
         self._use(optimizer)
         self._reader = run.reader
         return run.one(0)[0]

@@ -274,7 +274,7 @@ static void in_pieces(sample *s, int64_t batch, const int64_t *order) {
     CHECK(cbp_epoch(s->net, &s->mem, &whole, &s->data, order, batch, rate, 0, &want) == CBP_OK);
     s->mem.theta = start;
     for (int64_t i = 1; i <= batches; i++) {
-        const cbp_status status = cbp_epoch_for(s->net, &s->mem, &parts, &s->data, order, batch, rate, 0, 0, &got);
+        const cbp_status status = cbp_epoch_for(s->net, &s->mem, &parts, &s->data, order, batch, rate, 0, 0, 0, &got);
         CHECK(status == (i < batches ? CBP_PAUSED : CBP_OK) && got.batch == i && parts.t == i);
     }
     CHECK_BYTES(n, size_of(s->dtype), start, theta);
@@ -307,7 +307,7 @@ CASE(an_epoch_goes_on_at_one_of_its_batches_only) {
     fill(&s, NULL, ROWS);
     for (int i = 0; i < 2; i++) {
         cbp_report report = {.batch = i ? ROWS + 1 : -1};
-        CHECK(cbp_epoch_for(s.net, &s.mem, &opt, &s.data, NULL, 1, &rate, 1, 1, &report) == CBP_BAD_COUNT);
+        CHECK(cbp_epoch_for(s.net, &s.mem, &opt, &s.data, NULL, 1, &rate, 1, 1, 0, &report) == CBP_BAD_COUNT);
     }
     CHECK(opt.t == 0);
     cbp_net_free(s.net);
