@@ -52,10 +52,10 @@ EMULATED := tests/c $(patsubst %,--ignore=tests/c/test_%.c,bits pool threads)
 test-emulated: test-aarch64 test-s390x ## the C unit tests on 64-bit Arm and on s390x, which is big-endian, in qemu
 
 test-aarch64: $(STAMPS)/group-test
-	CC=aarch64-linux-gnu-gcc CFLAGS=-O2 CBP_C_WRAPPER="qemu-aarch64 -L /usr/aarch64-linux-gnu" $(PYTEST) $(EMULATED)
+	CBP_QUICK=1 CC=aarch64-linux-gnu-gcc CFLAGS=-O2 CBP_C_WRAPPER="qemu-aarch64 -L /usr/aarch64-linux-gnu" $(PYTEST) $(EMULATED)
 
 test-s390x: $(STAMPS)/group-test
-	CC=s390x-linux-gnu-gcc CFLAGS="-O2 -std=gnu11" CBP_C_WRAPPER="qemu-s390x -L /usr/s390x-linux-gnu" $(PYTEST) $(EMULATED)
+	CBP_QUICK=1 CC=s390x-linux-gnu-gcc CFLAGS="-O2 -std=gnu11" CBP_C_WRAPPER="qemu-s390x -L /usr/s390x-linux-gnu" $(PYTEST) $(EMULATED)
 
 test-ulp: clib                  ## the accuracy of exp, log, tanh ... over every float (ULP=16: a sixteenth of them)
 	$(CC) -std=c11 -O2 -Icsrc tools/ulp.c build/clib/libcbp.a -lm -lpthread -o build/clib/ulp
@@ -72,13 +72,13 @@ bench-reference: $(STAMPS)/group-bench ## the same for the page How fast: report
 bench-peers: $(STAMPS)/group-bench-peers ## install the other libraries for make bench; some are large
 
 sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefined-behaviour sanitizers
-	CFLAGS="$(SANITIZE)" $(PYTEST) tests/c
+	CBP_QUICK=1 CFLAGS="$(SANITIZE)" $(PYTEST) tests/c
 
 # The thread sanitizer wants memory where older ones expect it: without random addresses, where that may be switched off.
 # Left out: what takes long and never starts a thread.
 RACED := tests/c $(patsubst %,--ignore=tests/c/test_%.c,online math fma product)
 races: $(STAMPS)/group-test     ## the C unit tests under the thread sanitizer
-	CFLAGS="$(RACES)" CBP_C_WRAPPER="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
+	CBP_QUICK=1 CFLAGS="$(RACES)" CBP_C_WRAPPER="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
 	  $(PYTEST) $(RACED)
 
 lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed

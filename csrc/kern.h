@@ -23,7 +23,7 @@
 _Static_assert(FLT_EVAL_METHOD == 0, "cbp needs float and double arithmetic without extra precision");
 
 /* The elementary functions that are not activations; tests measure them through this. */
-typedef enum { CBP_EXP, CBP_LOG, CBP_LOG1P, CBP_EXPM1, CBP_NORMAL_CDF, CBP_COS, CBP_N_MATH } cbp_math;
+typedef enum { CBP_EXP, CBP_LOG, CBP_LOG1P, CBP_EXPM1, CBP_NORMAL_CDF, CBP_ERF, CBP_COS, CBP_N_MATH } cbp_math;
 
 /* A matrix by strides: element (i, j) at at[i * row + j * col], one of row and col being 1 (or both 0: a constant) */
 typedef struct {

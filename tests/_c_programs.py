@@ -3,7 +3,7 @@
 The library is compiled once, with the flags of setup.py and the platform's compiler (CC, CFLAGS and LDFLAGS
 respected), into build/c-tests/<hash of what went in>, so a second run starts at once. CBP_STRICT=1 makes warnings
 errors; CBP_C_WRAPPER, for example "valgrind -q --error-exitcode=1", goes before each program; CBP_C_OBJECTS, the
-build folder of the extension, has the library's objects taken from there.
+build folder of the extension, has the library's objects taken from there. CBP_QUICK is read by tests/c/harness.h.
 """
 
 import hashlib

@@ -45,13 +45,14 @@ static const struct {
     {"tanh", -1, CBP_ACT_tanh, tanh, any, 2.5, 0},
     {"expm1", CBP_EXPM1, CBP_N_ACT, expm1, not_positive, 2.5, 0},
     {"softplus", -1, CBP_ACT_softplus, wanted_softplus, any, 2.5, 0},
-    {"normal", CBP_NORMAL_CDF, CBP_N_ACT, wanted_normal_cdf, any, 4.0, 0},
+    {"erf", CBP_ERF, CBP_N_ACT, erf, any, 2.5, 0},
+    {"normal", CBP_NORMAL_CDF, CBP_N_ACT, wanted_normal_cdf, any, 2.5, 0},
     {"gaussian", -1, CBP_ACT_gaussian, wanted_gaussian, any, 2.5, 0},
     {"sin", -1, CBP_ACT_sin, sin, half_a_radian_apart, 2.5, 0},
-    {"silu", -1, CBP_ACT_silu, wanted_silu, any, 4.5, 1},
-    {"mish", -1, CBP_ACT_mish, wanted_mish, any, 4.5, 1},
-    {"gelu", -1, CBP_ACT_gelu, wanted_gelu, any, 4.5, 1},
-    {"gelu_tanh", -1, CBP_ACT_gelu_tanh, wanted_gelu_tanh, any, 4.5, 1},
+    {"silu", -1, CBP_ACT_silu, wanted_silu, any, 3.5, 1},
+    {"mish", -1, CBP_ACT_mish, wanted_mish, any, 3.5, 1},
+    {"gelu", -1, CBP_ACT_gelu, wanted_gelu, any, 3.5, 1},
+    {"gelu_tanh", -1, CBP_ACT_gelu_tanh, wanted_gelu_tanh, any, 3.5, 1},
 };
 enum { N_FUNCTIONS = sizeof functions / sizeof functions[0] };
 
