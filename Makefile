@@ -23,7 +23,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp bench bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers bench bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -43,6 +43,9 @@ test-c: $(STAMPS)/group-test    ## the C unit tests alone
 
 test-py: $(STAMPS)/group-test   ## the Python tests alone
 	$(PYTEST) --ignore=tests/c
+
+test-peers: $(STAMPS)/group-test-peers ## optimisers against PyTorch's, which it installs
+	$(PYTEST) tests/test_*_peers.py
 
 test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
 	$(PY) tools/same_bits.py $(BITS)

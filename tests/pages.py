@@ -87,7 +87,7 @@ def needs(page):
 
 
 def run_page(page, ready):
-    """Run every block of a page. ready: objects that stand for source files in its commands, since they are of these."""
+    """Run every block of a page. ready: source files in its commands, and the objects that stand for them."""
     names = {"__name__": "__main__"}
     for language, line, text, printed in blocks(page):
         if language == "console":

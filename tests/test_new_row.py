@@ -38,7 +38,12 @@ class Copy:
 
     def run(self, *command: str) -> str:
         """Run Python with these arguments in the copy, its package before any other."""
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "src"), "CFLAGS": "-O1", "CBP_C_OBJECTS": str(self.folder / "build")}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder / "src"),
+            "CFLAGS": "-O1",
+            "CBP_C_OBJECTS": str(self.folder / "build"),
+        }
         done = subprocess.run(
             [sys.executable, *command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
