@@ -121,5 +121,5 @@ def test_selftest_names_what_failed(monkeypatch):
     assert not report.ok
     assert "FAILED quantum gives the bits of scalar, adam, float32" in str(report)
     assert "FAILED quantum gives the bits of scalar, he_uniform, float64" in str(report)
-    assert "FAILED sgd makes the loss smaller, float32" in str(report)
+    assert "FAILED training lowers the loss, sgd, float32" in str(report)
     assert str(report).endswith(f"{2 * (len(cbp.tables.optimizers) + len(cbp.initializers) + 1)} FAILED")
