@@ -33,8 +33,8 @@ help:           ## this list
 demo: $(STAMPS)/build           ## train on handwritten digits and show what came out
 	$(BIN)/cbp demo
 
-# A process for every processor
-PYTEST := $(PY) -m pytest -n auto --dist loadgroup
+# A process for every processor, the tests of a file in one of them, since they share what is costly to make
+PYTEST := $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 test: $(STAMPS)/group-test      ## every test: C, Python, the examples in docstrings
 	$(PYTEST)
 

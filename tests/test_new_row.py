@@ -18,8 +18,6 @@ PARTS = ("csrc", "src", "tests", "setup.py", "pyproject.toml", "README.md", "LIC
 CYTHONS = ROOT / "build" / "cython"
 BUILT = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.egg-info")
 
-pytestmark = pytest.mark.xdist_group("new_row")  # one copy is enough
-
 
 class Copy:
     """A copy of the project with one more row, and ways to run something in it."""

@@ -1,6 +1,6 @@
 /* ulp.c - the largest error of the elementary functions and of what is made of them, over all 2^32 arguments of type
  * float, in units of the last place, against the C library's double functions. `make test-ulp` builds and runs it; it
- * takes some minutes.
+ * takes a quarter of an hour.
  *
  *     ulp [STRIDE [NAME]]     looks at every STRIDE-th block of arguments only, and at one function
  */
