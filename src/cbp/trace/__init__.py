@@ -96,8 +96,8 @@ class Trace:
         list of dict
             With the keys
 
-            - `quantity`: input, net input, activation, target, cost, penalty, delta, gradient, update or, of weights that are
-              too long, length, factor and shortening;
+            - `quantity`: input, net input, activation, target, cost, penalty, delta, gradient or update; of weights
+              that are too long, length, factor and shortening;
             - `layer`: as in the book, 0 to L; `sample`: the row, from 0, or None;
             - `indices`: where cbp keeps the number: (row, unit) in `net.activations[layer]` and the like, (from, to) in
               `net.layers[layer - 1].theta` for gradient, update and shortening, row 0 being the bias;

@@ -15,9 +15,9 @@ import numpy as np
 from cbp.trace.symbols import ZERO, Formula, Group, Piece, Symbol, at, shifted, total
 
 if TYPE_CHECKING:
-    from cbp.trace.dialects import Index
     from cbp.trace.formulas import Formulas
     from cbp.trace.numbers import Part
+    from cbp.trace.symbols import Index
 
 # Losses whose delta at the output is a - y, and whether they are divided by the number of outputs
 DIFFERENCES = {"binary_cross_entropy": False, "categorical_cross_entropy": False, "poisson": True}
@@ -137,7 +137,7 @@ class Cost:
         first, n, n_y = self.first, len(self.part.units), len(self.part.targets)
         outputs = total(n, lambda j: (self.a(r, shifted(j, first)),), ",")
         targets = total(n_y, lambda j: (self.y(r, shifted(j, first)),), ",")
-        return str(self.part.loss), "(", *outputs, ";", " ", *targets, ")"
+        return str(self.part.loss), "(", *outputs, "; ", *targets, ")"
 
     # ---- delta ----
 
@@ -189,12 +189,11 @@ class Cost:
 
     def _error(self, r: Index, j: Index) -> Formula:
         """Return the derivative of the cost by output j."""
-        difference: Formula = "(", self.a(r, j), "-", self.y(r, j), ")"
         if self.name == "half_squared_error":
-            return difference
+            return "(", self.a(r, j), "-", self.y(r, j), ")"
         if self.name == "mean_squared_error":
             n = len(self.part.targets)
-            return "2", "·", *difference, *(("/", str(n)) if n > 1 else ())
+            return "2", "·", "(", self.a(r, j), "-", self.y(r, j), ")", *(("/", str(n)) if n > 1 else ())
         value = at(self.n.errors(self.part), r, shifted(j, -self.first))
         return (replace(self.a(r, j), of=self.symbol, value=value),)
 

@@ -26,6 +26,7 @@ SAMPLE = "r"  # index letter of the samples
 ToSymbol = Callable[[int, Index, Index], Symbol]
 ToFormula = Callable[[int, Index, Index], Formula]
 
+
 class Formulas:
     """Formulas with their numbers in one dialect, which must fit."""
 
@@ -278,18 +279,14 @@ class Formulas:
             yield self._per_unit("activation", l, self.a, self.activation, self.n.A[l])
             return
         for cost in self.costs:
-            section = self._per_unit(
-                "activation", l, self.a, lambda _, r, j, cost=cost: cost.activation(r, j), self.n.A[l], cost.part.units
-            )
-            yield self._named(section, cost)
+            formula = _whatever_layer(cost.activation)
+            yield self._named(self._per_unit("activation", l, self.a, formula, self.n.A[l], cost.part.units), cost)
 
     def _output_deltas(self) -> Iterator[Section]:
         L = self.n.L
         for cost in self.costs:
-            section = self._per_unit(
-                "delta", L, self.delta, lambda _, r, j, cost=cost: cost.delta(r, j), self.n.D[L], cost.part.units
-            )
-            yield self._named(section, cost)
+            formula = _whatever_layer(cost.delta)
+            yield self._named(self._per_unit("delta", L, self.delta, formula, self.n.D[L], cost.part.units), cost)
 
     def _named(self, section: Section, cost: Cost) -> Section:
         """Return the section with the number of the head in its name, if there are several."""
@@ -302,6 +299,7 @@ class Formulas:
     def section(
         self, quantity: str, l: int, general: tuple[Symbol, Formula], part: str, n: int, step: Callable[[int], Step]
     ) -> Section:
+        """Return a section with the title of its quantity; `part` is what tables of names and notes call it."""
         number = l + self.d.net.shift
         below = [str(k + self.d.net.shift) for k, _ in self.n.sources(l)] if l else []
         layers = f"Layer{'s' if len(below) > 1 else ''} {', '.join(below)}"
@@ -329,31 +327,27 @@ class Formulas:
         """Yield what heads, and samples, cost; penalties; and the objective."""
         n, part = self.n, "cost"
         for cost in self.costs if len(self.costs) > 1 else []:
-            section = self._per_sample(lambda r, cost=cost: self.cost(r, cost), cost.formula, n.part_costs, cost)
-            yield self._named(section, cost)
+            yield self._named(self._per_sample(cost), cost)
         if not self._is_simple:
-            yield self._per_sample(self.cost, self.cost_formula, [n.costs], None)
+            yield self._per_sample(None)
             part = ""
         yield from self.limits.costs()
         whole = Step("cost", n.L, None, (), self.cost(), self.objective(False), n.loss)
         yield self.section("cost", n.L, (self.cost(), self.objective(True)), part, 1, lambda _: whole)
 
-    def _per_sample(
-        self,
-        symbol: Callable[[Index], Symbol],
-        formula: Callable[[Index], Formula],
-        costs: list[list[float]],
-        of: Cost | None,
-    ) -> Section:
-        values = costs[0 if of is None else of.part.number]
+    def _per_sample(self, of: Cost | None) -> Section:
+        """Return what every sample costs, or what of it is that of a part of the outputs."""
+        n = self.n
+        formula = self.cost_formula if of is None else of.formula
+        values = n.costs if of is None else n.part_costs[of.part.number]
         where = () if of is None else (of.part.number,)
 
         def one(r: int) -> Step:
             pieces = formula(r + 1)
             remark = "missing target" if pieces == ZERO else ""
-            return Step("cost", self.n.L, r, (r, *where), symbol(r + 1), pieces, values[r], remark)
+            return Step("cost", n.L, r, (r, *where), self.cost(r + 1, of), pieces, values[r], remark)
 
-        return self.section("cost", self.n.L, (symbol(SAMPLE), formula(SAMPLE)), "cost", self.n.m, one)
+        return self.section("cost", n.L, (self.cost(SAMPLE, of), formula(SAMPLE)), "cost", n.m, one)
 
     def _per_parameter(
         self, quantity: str, l: int, symbol: ToSymbol, formula: ToFormula, values: Array
@@ -365,7 +359,6 @@ class Formulas:
         weights = [("weight", low + 1, high + 1, shifted(self.d.from_, low)) for low, high in ends]
         parts: list[tuple[str, int, int, Index]] = [("bias", 0, 1, 0), *weights]
         for kind, low, high, i in parts if self.d.bias != "none" else parts[1:]:
-
             fixed = self.n.fixed[l][low:high]
 
             def step(at: int, low: int = low, fixed: Array = fixed) -> Step:
@@ -384,6 +377,11 @@ class Formulas:
     def _held(self, quantity: str, l: int, i: Index, j: Index) -> Formula:
         """Return the gradient of a fixed parameter, or what it is after the update."""
         return ZERO if quantity == "gradient" else (self.w(l, i, j),)
+
+
+def _whatever_layer(formula: Callable[[Index, Index], Formula]) -> ToFormula:
+    """Return a formula of the outputs as one of all layers."""
+    return lambda _, r, j: formula(r, j)
 
 
 def _given(l: int, r: Index, j: Index) -> Formula:

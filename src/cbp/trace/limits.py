@@ -6,6 +6,7 @@ formulas.py asks; the letters are l1, l2 and max_norm, as the layers have them, 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cbp.trace.steps import Step
@@ -77,7 +78,7 @@ class Limits:
         for l in self.penalized:
             step = Step("penalty", l, None, (), self.penalty(l), self.formula(l, False), self.n.penalty(l))
             general = self.penalty(l), self.formula(l, True)
-            yield self.f.section("penalty", l, general, "", 1, lambda _, step=step: step)
+            yield self.f.section("penalty", l, general, "", 1, partial(_same, step))
 
     # ---- lengths ----
 
@@ -109,7 +110,9 @@ class Limits:
         units = n.shortened(l)
         length = self._per_unit("length", l, units, self._length, self._length_formula)
         kept = [str(j + 1) for j in range(n.widths[l]) if j not in units]
-        note = f"max_norm = {limit.value:g}" + (f"; not shortened: unit {', '.join(kept)}" if kept else "")
+        note = f"max_norm = {limit.value:g}"
+        if kept:
+            note += f"; not shortened: unit{'s' if len(kept) > 1 else ''} {', '.join(kept)}"
         yield replace(length, note=note)
         if not units:
             return
@@ -144,3 +147,8 @@ class Limits:
 
         to = self.f.d.to
         return self.f.section(quantity, l, (symbol(l, to), formula(l, to)), "", len(units), step)
+
+
+def _same(step: Step, at: int) -> Step:
+    """Return the only step of a section."""
+    return step

@@ -125,7 +125,7 @@ class Numbers:
         if heads is None:
             whole = range(self.widths[-1]), range(self._plan.n_targets)
             return [Part(0, *whole, self.loss_row, 1.0, self.activation(self.L, 0).row_wise)]  # type: ignore[arg-type]
-        found = []
+        found: list[Part] = []
         for number, (head, span) in enumerate(zip(heads.all, heads.spans(), strict=True)):
             assert head.loss is not None
             first = found[-1].units.stop if found else 0
@@ -137,7 +137,7 @@ class Numbers:
         """Return what every sample costs by the loss of a part."""
         X, y = self._data[:2]
         plan, theta = self._up_to(self.L, self._layer_of(part), part.units, part.loss.config())
-        y = y if y.ndim == 1 else np.ascontiguousarray(y[:, part.targets])
+        y = y if y.ndim == 1 else y[:, part.targets].copy()
         return [plan.evaluate(theta, X[r : r + 1], y[r : r + 1]) for r in range(self.m)]
 
     def _layer_of(self, part: Part) -> Dense:
@@ -225,9 +225,10 @@ class Numbers:
         part = (part or self.parts[0]) if l == self.L else None
         key = l, 0 if part is None else part.number
         if key not in self._slopes:
-            whole = part is None
-            layer, units = (_bare(self._spec.layers[l - 1]), None) if whole else (self._layer_of(part), part.units)
-            plan, theta = self._up_to(l, layer, units)
+            if part is None:
+                plan, theta = self._up_to(l, _bare(self._spec.layers[l - 1]))
+            else:
+                plan, theta = self._up_to(l, self._layer_of(part), part.units)
             n = plan.widths[-1]
             if part is None or not part.row_wise:
                 self._slopes[key] = self._probe(plan, theta, np.ones(n))
@@ -241,8 +242,7 @@ class Numbers:
             n = len(part.units)
             plan = self._plan_of([n, Dense(n, "identity")], part.loss.config())
             memory = _core.Memory(plan, np.vstack([np.zeros(n), np.eye(n)]).astype(plan.dtype).ravel())
-            A, y = self.A[-1][:, part.units], self.y[:, part.targets]
-            memory.gradient(np.ascontiguousarray(A), np.ascontiguousarray(y))
+            memory.gradient(self.A[-1][:, part.units].copy(), self.y[:, part.targets].copy())
             self._errors[part.number] = np.array(memory.deltas()[-1])
         return self._errors[part.number]
 

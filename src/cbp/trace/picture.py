@@ -110,7 +110,7 @@ def _skips(n: Numbers) -> list[Skip]:
     """Return the weights that go past layers, short ones inside; those from upper units above all, the others below."""
     found: list[Skip] = []
     taken: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for l, k, row in sorted(((l, k, row) for l in range(1, n.L + 1) for k, row in n.sources(l)[:-1]), key=_span):
+    for l, k, row in sorted(_sources(n), key=lambda source: source[0] - source[1]):
         for i in range(n.widths[k]):
             side = 1 if 2 * i < n.widths[k] else -1
             for j in range(n.widths[l]):
@@ -122,8 +122,9 @@ def _skips(n: Numbers) -> list[Skip]:
     return found
 
 
-def _span(skip: tuple[int, int, int]) -> int:
-    return skip[0] - skip[1]
+def _sources(n: Numbers) -> list[tuple[int, int, int]]:
+    """Return (l, k, row) for all layers k that feed layer l past others, row that of W from which they do."""
+    return [(l, k, row) for l in range(1, n.L + 1) for k, row in n.sources(l)[:-1]]
 
 
 def _skip(ax: Any, curve: tuple[Any, Any], n: Numbers, skip: Skip) -> None:

@@ -30,7 +30,7 @@ class Symbol:
     value: Value = None
 
     def __str__(self) -> str:
-        below = "{" + self.sub + "}" if "," in self.sub else self.sub
+        below = "{" + self.sub + "}" if set(",+-") & set(self.sub) else self.sub
         front = f"∂{self.of}/∂" if self.of else ""
         return front + self.base + (f"_{below}" if below else "") + (f"^{self.sup}" if self.sup else "")
 
@@ -96,8 +96,9 @@ def numbers(formula: Formula) -> list[str]:
     found: list[str] = []
     for piece in formula:
         text = piece if isinstance(piece, str) else number(piece)
-        needs = isinstance(piece, (Symbol, Group)) and text.startswith("-") and found and found[-1][-1] not in "([|,"
-        found.append(f"({text})" if needs else text)
+        follows = bool(found) and found[-1].rstrip()[-1] not in "([|,;"
+        negative = isinstance(piece, (Symbol, Group)) and text.startswith("-")
+        found.append(f"({text})" if negative and follows else text)
     return found
 
 
