@@ -436,16 +436,6 @@ OTHERS = {
         ValueError,
         "the metric 'r2' knows nothing of heads, or of variances: give a function of your own",
     ),
-    "trace": (
-        lambda: network().trace(*data(1)),
-        ValueError,
-        "trace shows networks whose outputs have one loss, not several heads",
-    ),
-    "trace of nothing": (
-        lambda: cbp.Network([1, 1], missing_targets=True, seed=0).trace([1], [nan]),
-        ValueError,
-        "trace shows complete samples; some of these targets are missing",
-    ),
 }
 
 

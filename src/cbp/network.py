@@ -261,7 +261,8 @@ class Network(Textbook, Trainer):
         X, y, sample_weight
             One sample or a small batch, as for `loss`.
         learning_rate : float, default 0.5
-            Step length of the update, as for `update`. It is one without noise.
+            Step length of the update, as for `update`. It is one without noise; penalties, fixed parameters and
+            max_norm take part.
         dialect : {"cbp", "A", "B", "C", "D", "E"}, default "cbp"
             Whose names, order of indices and habits: cbp's own, which can express every network, or those of one of
             the five derivations of the documentation, in corrected form.
@@ -275,8 +276,7 @@ class Network(Textbook, Trainer):
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network, or the dialect cannot express it: the message says what does not fit. The
-            network has penalties, a max_norm or fixed parameters, which a trace does not show.
+            The data do not fit the network, or the dialect cannot express it: the message says what does not fit.
         DivergenceError
             The objective is not finite.
 
