@@ -75,9 +75,9 @@ def _checks() -> Iterator[tuple[str, bool]]:
         for layers, loss in combinations():
             net = Network([INPUTS, *layers], loss=loss, dtype=dtype, seed=1)
             X, y = samples(OUTPUTS)
-            yield f"gradient, {net}", gradcheck(net, X, y).ok
+            yield f"gradient, {net._spec}", gradcheck(net, X, y).ok
         net = Network(_joined("tanh"), dtype=dtype, seed=1)
-        yield f"gradient, {net}", gradcheck(net, *samples(OUTPUTS)).ok
+        yield f"gradient, {net._spec}", gradcheck(net, *samples(OUTPUTS)).ok
         reference = _trained(dtype, "scalar")
         for isa in _core.isas():
             yield f"{isa} gives the bits of scalar, {dtype}", _trained(dtype, isa) == reference
