@@ -21,6 +21,7 @@ from problems import Problem, data, loss, outputs, start
 
 ROOT = Path(__file__).resolve().parents[1]
 BENCH = ROOT / "bench"
+pytestmark = pytest.mark.xdist_group("bench")
 
 
 def run(script, *arguments, **kwargs):

@@ -15,6 +15,7 @@ NEEDS = "the demo needs its extra: scikit-learn, matplotlib, tqdm"
 datasets = pytest.importorskip("sklearn.datasets", reason=NEEDS)
 pytest.importorskip("matplotlib", reason=NEEDS)
 pytest.importorskip("tqdm", reason=NEEDS)
+pytestmark = pytest.mark.xdist_group("demo")
 
 
 @pytest.fixture(scope="module")
