@@ -77,9 +77,9 @@ def _checks() -> Iterator[tuple[str, bool]]:
         for layers, loss in combinations():
             net = Network([INPUTS, *layers], loss=loss, dtype=dtype, seed=1)
             X, y = samples(OUTPUTS)
-            yield f"gradient, {net}", gradcheck(net, X, y).ok
+            yield f"gradient, {net._spec}", gradcheck(net, X, y).ok
         net = Network(_joined("tanh"), dtype=dtype, seed=1)
-        yield f"gradient, {net}", gradcheck(net, *samples(OUTPUTS)).ok
+        yield f"gradient, {net._spec}", gradcheck(net, *samples(OUTPUTS)).ok
         for optimizer in tables.optimizers:
             wanted, falls = _trained(dtype, "scalar", optimizer)
             yield f"training lowers the loss, {optimizer}, {dtype}", falls
