@@ -14,13 +14,8 @@
 enum { MOST = 8192 };
 
 static const char *const MATH[CBP_N_MATH] = {
-    [CBP_EXP] = "exp",
-    [CBP_LOG] = "log",
-    [CBP_LOG1P] = "log1p",
-    [CBP_EXPM1] = "expm1",
-    [CBP_NORMAL_CDF] = "normal_cdf",
-    [CBP_ERF] = "erf",
-    [CBP_COS] = "cos",
+    [CBP_EXP] = "exp", [CBP_LOG] = "log", [CBP_LOG1P] = "log1p", [CBP_EXPM1] = "expm1", [CBP_NORMAL_CDF] = "normal_cdf",
+    [CBP_ERF] = "erf", [CBP_COS] = "cos",
 };
 
 /* Number of a name in either table, or the end of the program */
