@@ -393,6 +393,19 @@ def test_what_masks_and_frozen_layers_look_like():
     assert net.get_config() == network({}).get_config()
 
 
+def test_all_layers_are_frozen_at_once():
+    net = network({})
+    assert net.trainable
+    net.trainable = False
+    assert not any(layer.trainable for layer in net.layers)
+    net.layers[0].trainable = True
+    assert not net.trainable
+    net.trainable = True
+    assert all(layer.trainable for layer in net.layers)
+    with pytest.raises(TypeError, match="trainable must be True or False, not 'yes'"):
+        net.trainable = "yes"
+
+
 def test_equality_sees_mask_and_frozen_layers():
     net, other = network({}), network({})
     net.mask = np.arange(net.n_params) > 0

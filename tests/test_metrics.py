@@ -111,6 +111,20 @@ def test_accuracy_of_a_cross_entropy_needs_no_asking():
     assert "accuracy" not in history
 
 
+@pytest.mark.parametrize("scaled", [None, "standard"])
+def test_evaluate_measures_as_validation_does(scaled):
+    X, y, s = RNG.uniform(-1, 1, (40, 3)), RNG.uniform(5, 9, (40, 2)), RNG.uniform(0, 1, 40)
+    net = cbp.Network([3, 2], output="identity", seed=86, scale_targets=scaled)
+    history = net.fit(X, y, epochs=1, metrics="r2", validation=(X[:9], y[:9], s[:9]), progress=False)
+    found = net.evaluate(X[:9], y[:9], sample_weight=s[:9], metrics="r2")
+    assert found == {"loss": history.val_loss[-1], "r2": history.val_r2[-1]}
+    assert found["loss"] == net.loss(X[:9], y[:9], s[:9])
+    net = cbp.Network([3, 1], output="sigmoid", seed=87)
+    assert list(net.evaluate(X, X[:, :1] > 0)) == ["loss", "accuracy"]
+    with pytest.raises(ValueError, match="no metric is called 'acuracy'"):
+        net.evaluate(X, X[:, :1] > 0, metrics="acuracy")
+
+
 def test_batches_are_measured_on_the_validation_alone():
     X, y = RNG.uniform(-1, 1, (20, 3)), RNG.uniform(-1, 1, (20, 1))
     net = cbp.Network([3, 1], output="identity", seed=84)

@@ -158,6 +158,16 @@ class State(_core.Direct):
         return self._memory.epochs
 
     @property
+    def trainable(self) -> bool:
+        """Whether all layers are trained; set it for all of them at once. See `Layer.trainable`."""
+        return all(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = value
+
+    @property
     def unfinished(self) -> int:
         """How many batches are made of an epoch that Ctrl-C broke off, or in which a checkpoint was written; else 0.
 

@@ -145,9 +145,7 @@ class Trainer(State):
             schedule=schedule,
             check_finite=check_finite,
         )
-        wanted = by_name(metrics, self._spec.loss.name)
-        if self._spec.heads is not None or self._spec.n_targets != self._spec.n_out:
-            require_own(wanted)
+        wanted = self._metrics(metrics)
         followers = CallbackList(callbacks, progress)
         if resume and self.unfinished and optimizer not in (None, self._optimizer):
             raise ValueError("resume: an epoch goes on with the optimiser that it began with: leave optimizer out")
@@ -252,6 +250,50 @@ class Trainer(State):
         """
         self._reader = self._reader.learned(X, y, check_finite)
 
+    def evaluate(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        metrics: MetricLike | Iterable[MetricLike] = (),
+        check_finite: bool = True,
+    ) -> dict[str, float]:
+        """Measure the network as `fit` measures validation data.
+
+        Parameters
+        ----------
+        X, y, sample_weight, metrics, check_finite
+            As for `fit`; X and y are arrays. The weights count in the loss alone.
+
+        Returns
+        -------
+        dict of str to float
+            The loss, the accuracy where the loss is a cross-entropy, and the metrics, by their names.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The data do not fit the network, or there is no such metric.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([2, 1], output="identity", seed=0)
+        >>> net.params[:] = 0
+        >>> net.evaluate([[1, 2], [3, 4]], [2, 4], metrics="mean_absolute_error")
+        {'loss': 5.0, 'mean_absolute_error': 3.0}
+        """
+        samples = Samples(*self._reader.batch(X, y, sample_weight, check_finite))
+        return _figures(self, samples, self._metrics(metrics), "")
+
+    def _metrics(self, metrics: MetricLike | Iterable[MetricLike]) -> dict[str, Metric]:
+        """Return the metrics that are meant, by their names."""
+        wanted = by_name(metrics, self._spec.loss.name)
+        if self._spec.heads is not None or self._spec.n_targets != self._spec.n_out:
+            require_own(wanted)
+        return wanted
+
 
 def _one_epoch(state: FitState, run: Passes, held_out: Samples | None, wanted: dict[str, Metric]) -> None:
     """Train for one epoch, measure, and note the figures in `state`."""
@@ -262,7 +304,7 @@ def _one_epoch(state: FitState, run: Passes, held_out: Samples | None, wanted: d
     if made is not None:
         logs.update(measure(wanted, *made))
     if held_out is not None:
-        logs.update(_validate(run.net, held_out, wanted))
+        logs.update(_figures(run.net, held_out, wanted, "val_"))
     logs["learning_rate"] = rate
     logs["seconds"] = time.perf_counter() - begin
     state.epoch += 1
@@ -270,15 +312,15 @@ def _one_epoch(state: FitState, run: Passes, held_out: Samples | None, wanted: d
     state.history.append(logs)
 
 
-def _validate(net: Trainer, held_out: Samples, wanted: dict[str, Metric]) -> dict[str, float]:
-    """Return loss and metrics of the held-out samples, and their accuracy where the loss tells classes apart."""
-    figures = {"val_loss": net._plan.evaluate(net.params, *held_out)}
+def _figures(net: Trainer, samples: Samples, wanted: dict[str, Metric], prefix: str) -> dict[str, float]:
+    """Return loss and metrics of some samples, and their accuracy where the loss tells classes apart."""
+    figures = {f"{prefix}loss": net._plan.evaluate(net.params, *samples)}
     loss = net._spec.loss.name
     if loss in ACCURACIES and "accuracy" not in wanted:
         wanted = by_name("accuracy", loss) | wanted
     if wanted:
-        outputs = np.empty((len(held_out.X), net._spec.n_out), net.dtype)
-        net._plan.predict(net.params, held_out.X, outputs)
+        outputs = np.empty((len(samples.X), net._spec.n_out), net.dtype)
+        net._plan.predict(net.params, samples.X, outputs)
         net._reader.restore(outputs)
-        figures.update(measure(wanted, net._reader.restored(held_out.y), outputs, "val_"))
+        figures.update(measure(wanted, net._reader.restored(samples.y), outputs, prefix))
     return figures
