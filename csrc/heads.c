@@ -57,8 +57,6 @@ cbp_status cbp_check_losses(const cbp_spec *spec) {
 void cbp_fill_heads(cbp_net *net, const cbp_spec *spec, cbp_top *top) {
     const cbp_dense *output = &spec->layers[spec->n_layers - 1];
     net->top = top;
-    net->n_heads = spec->n_heads;
-    net->missing = spec->missing_targets;
     for (int i = 0; i < cbp_n_spans(spec, spec->n_layers); i++) {
         const cbp_head head = cbp_span(spec, spec->n_layers, i);
         const cbp_info *row = spec->own_loss ? NULL : &cbp_table(CBP_LOSSES, NULL)[head.loss];
