@@ -130,7 +130,7 @@ static void activate_heads(const cbp_net *net, const cbp_stage *s, rectangle at,
         const int keep = top->starts_from_z && !top->row_wise;
         const rectangle head = {at.row, at.rows, top->first, top->units};
         void *const zh = cbp_at(net, z, top->first), *const dh = cbp_at(net, d, top->first);
-        if (keep) cbp_keep_z(net, top, at.rows, zh, dh);
+        if (keep) cbp_copy_rows(net, at.rows, top->units, zh, s->n_out, dh, s->n_out);
         apply_runs(net, s, head, zh, keep ? NULL : dh);
         if (!keep && !top->row_wise) steepen(net, s, head, dh);
     }

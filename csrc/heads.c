@@ -91,10 +91,6 @@ void cbp_steepen_delta(const cbp_net *net, const cbp_top *top, int64_t m, void *
     if (steepness != 1 && (top->starts_from_z || top->row_wise)) net->k->scale(m, top->units, steepness, d, top->units);
 }
 
-void cbp_keep_z(const cbp_net *net, const cbp_top *top, int64_t m, const void *z, void *d) {
-    cbp_copy_rows(net, m, top->units, z, net->n_out, d, net->n_out);
-}
-
 void cbp_heads_cost(const cbp_net *net, const cbp_frame *f, int64_t first, int64_t m, const void *y, const void *a,
                     void *d, double *c) {
     const int64_t size = net->widest_head;

@@ -1,5 +1,5 @@
-/* net.h - the plan from inside: what plan.c makes and net.c, noise.c, gemm.c, train.c, limit.c, init.c read. Not
- * installed. */
+/* net.h - the plan from inside, and what the files of the driver ask of each other: plan.c makes what the others read.
+ * Not installed. */
 #ifndef CBP_NET_H
 #define CBP_NET_H
 
@@ -100,19 +100,22 @@ typedef struct {
     void *rooms;
 } cbp_desk;
 
-/* plan.c: desks for n rows: 1, or as many threads as can share the blocks of rows fairly; one of them; the layout for m
- * rows; A^l and D^l in it, l = 1..L */
+/* ---- plan.c ---- */
+
+/* Desks for n rows: 1, or as many threads as can share the blocks of rows fairly; one of them */
 int cbp_desks(int64_t n);
 cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work);
-int cbp_needs_room(const cbp_net *net, int64_t m); /* whether products of m rows copy their operands (kern/gemm.inc) */
 static inline void *cbp_room(void *rooms, int thread) {
     return rooms ? (char *)rooms + (size_t)thread * CBP_ROOM : NULL;
 }
+/* The layout for m rows; in it A^l and D^l, l = 1..L, and in plans with skips the errors at layer l, and its inputs */
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work);
 void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_e(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_joined(const cbp_net *net, const cbp_frame *f, int l);
+
+/* ---- net.c ---- */
 
 /* Sums over samples: s_r C_r, and s_r */
 typedef struct {
@@ -147,8 +150,6 @@ void cbp_heads_cost(const cbp_net *net, const cbp_frame *f, int64_t first, int64
                     void *d, double *c);
 /* Where the loss or act_back made the derivative by s z, d (m, units) becomes that by z, which is delta */
 void cbp_steepen_delta(const cbp_net *net, const cbp_top *top, int64_t m, void *d);
-/* d := z in the columns of a head, which z and d begin with; rows are n_L apart */
-void cbp_keep_z(const cbp_net *net, const cbp_top *top, int64_t m, const void *z, void *d);
 
 /* ---- gemm.c ---- */
 
@@ -195,6 +196,7 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
 const void *cbp_noisy_inputs(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x);
 const void *cbp_inputs_made(const cbp_mem *mem, const cbp_frame *f, const void *x);
 void cbp_drop(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l); /* dropout of A^l and D^l */
+
 /* ---- join.c: layers with several sources, and their sources ---- */
 
 /* What layer l is fed with, for all rows: the outputs of its source, or of all of them side by side in the frame */
@@ -211,7 +213,9 @@ void cbp_join(const cbp_net *net, const cbp_frame *f, const void *x, int l, int6
 void cbp_split(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l, int64_t first, int64_t m, void *room,
                cbp_pool *pool);
 
-/* online.c: trains on the first n rows of an epoch one by one, as batches of one row would, and returns how many it
+/* ---- online.c ---- */
+
+/* Trains on the first n rows of an epoch one by one, as batches of one row would, and returns how many it
  * made: those before the first whose cost is not finite, or none where it does not apply. The last row of all is for
  * the general path, which leaves gradient, activations and report behind. Adds to *sums. Its copy of the parameters
  * lies behind the frame of an EPOCH workspace. */

@@ -1,6 +1,6 @@
 /* plan.c - the plan and its workspace: everything that is decided once, before a number is touched.
  *
- * Called by the front ends; what it makes is read by net.c, gemm.c, train.c and init.c through net.h.
+ * Called by the front ends; what it makes is read by all others of the driver through net.h.
  */
 #include "net.h"
 
@@ -280,12 +280,13 @@ static void *take(cbp_frame *f, char *work, size_t bytes) {
     return here;
 }
 
-int cbp_needs_room(const cbp_net *net, int64_t m) {
+/* Whether products of m rows copy their operands (kern/gemm.inc) */
+static int needs_room(const cbp_net *net, int64_t m) {
     return m >= CBP_MANY && (size_t)net->widest * net->real >= CBP_SCATTERED;
 }
 
 static size_t rooms_bytes(const cbp_net *net, int64_t m) {
-    return cbp_needs_room(net, m) ? (size_t)CBP_MAX_PARTS * CBP_ROOM : 0;
+    return needs_room(net, m) ? (size_t)CBP_MAX_PARTS * CBP_ROOM : 0;
 }
 
 static int has_noisy_inputs(const cbp_net *net) { return net->input_noise > 0 || net->input_dropout > 0; }
@@ -299,7 +300,7 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
     f.y = take(&f, work, rows * (size_t)net->n_targets * real);
     f.scratch = take(&f, work, rows * (size_t)net->widest * real);
     f.c = take(&f, work, rows * sizeof(double));
-    if (cbp_needs_room(net, m)) f.rooms = take(&f, work, rooms_bytes(net, m));
+    if (needs_room(net, m)) f.rooms = take(&f, work, rooms_bytes(net, m));
     if (net->n_heads) {
         f.head = take(&f, work, 3 * rows * (size_t)net->widest_head * real);
         f.head_c = take(&f, work, rows * sizeof(double));
@@ -343,7 +344,7 @@ cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work) {
     const size_t bytes = desk_bytes(net, n);
     char *const rooms = (char *)work + bytes * (size_t)cbp_desks(n), *const mine = (char *)work + bytes * (size_t)desk;
     const size_t second = net->joined ? layers_bytes(net, m) : predict_buffer(net, n);
-    return (cbp_desk){{mine, mine + second}, cbp_needs_room(net, m) ? cbp_room(rooms, desk) : NULL};
+    return (cbp_desk){{mine, mine + second}, needs_room(net, m) ? cbp_room(rooms, desk) : NULL};
 }
 
 size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbp import tables
-from cbp._arguments import real, whole
+from cbp._arguments import positive, real, whole
 from cbp.tables import Row
 
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ class Dense:
 
     units: int
     activation: Row | tuple[Row, ...] | None
-
     init: Row | InitFunction | None
     dropout: float
     l1: float
@@ -101,8 +100,8 @@ class Dense:
         self.init = read_init(init)
         self.dropout = real(dropout, "dropout", low=0.0, below=1.0)
         self.l1, self.l2 = real(l1, "l1", low=0.0), real(l2, "l2", low=0.0)
-        self.max_norm = None if max_norm is None else _positive(max_norm, "max_norm")
-        self.steepness = _positive(steepness, "steepness")
+        self.max_norm = None if max_norm is None else positive(max_norm, "max_norm")
+        self.steepness = positive(steepness, "steepness")
         self.trainable = _read_trainable(trainable)
         self.skip = _read_skip(skip)
 
@@ -154,7 +153,7 @@ class Dense:
     def core(self) -> tuple[int, Any, Any, dict[str, Any]]:
         """Return the layer as `_core.Plan` wants it: units, name or names, argument or arguments, all else."""
         names = [row.name for row in self.rows]
-        args = [next(iter(row.args.values()), 0.0) for row in self.rows]
+        args = [tables.argument(row) for row in self.rows]
         one = len(names) == 1
         return self.units, names[0] if one else names, args[0] if one else args, self._extras()
 
@@ -186,13 +185,6 @@ class Dense:
 
 
 _DEFAULTS = {"dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "steepness": 1.0, "trainable": True, "skip": ()}
-
-
-def _positive(value: float, name: str) -> float:
-    number = real(value, name)
-    if number <= 0:
-        raise ValueError(f"{name} must be greater than 0, not {number:g}")
-    return number
 
 
 def _read_trainable(value: Any) -> bool:
