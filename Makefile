@@ -23,7 +23,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp bench bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers bench bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -33,14 +33,19 @@ help:           ## this list
 demo: $(STAMPS)/build           ## train on handwritten digits and show what came out
 	$(BIN)/cbp demo
 
+# A process for every processor, the tests of a file in one of them, since they share what is costly to make
+PYTEST := $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
 test: $(STAMPS)/group-test      ## every test: C, Python, the examples in docstrings
-	$(PY) -m pytest
+	$(PYTEST)
 
 test-c: $(STAMPS)/group-test    ## the C unit tests alone
-	$(PY) -m pytest tests/c
+	$(PYTEST) tests/c
 
 test-py: $(STAMPS)/group-test   ## the Python tests alone
-	$(PY) -m pytest --ignore=tests/c
+	$(PYTEST) --ignore=tests/c
+
+test-peers: $(STAMPS)/group-test-peers ## optimisers against PyTorch's, which it installs
+	$(PYTEST) tests/test_*_peers.py
 
 test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
 	$(PY) tools/same_bits.py $(BITS)
@@ -50,10 +55,10 @@ EMULATED := tests/c $(patsubst %,--ignore=tests/c/test_%.c,bits pool threads)
 test-emulated: test-aarch64 test-s390x ## the C unit tests on 64-bit Arm and on s390x, which is big-endian, in qemu
 
 test-aarch64: $(STAMPS)/group-test
-	CC=aarch64-linux-gnu-gcc CFLAGS=-O2 CBP_C_WRAPPER="qemu-aarch64 -L /usr/aarch64-linux-gnu" $(PY) -m pytest $(EMULATED)
+	CBP_QUICK=1 CC=aarch64-linux-gnu-gcc CFLAGS=-O2 CBP_C_WRAPPER="qemu-aarch64 -L /usr/aarch64-linux-gnu" $(PYTEST) $(EMULATED)
 
 test-s390x: $(STAMPS)/group-test
-	CC=s390x-linux-gnu-gcc CFLAGS="-O2 -std=gnu11" CBP_C_WRAPPER="qemu-s390x -L /usr/s390x-linux-gnu" $(PY) -m pytest $(EMULATED)
+	CBP_QUICK=1 CC=s390x-linux-gnu-gcc CFLAGS="-O2 -std=gnu11" CBP_C_WRAPPER="qemu-s390x -L /usr/s390x-linux-gnu" $(PYTEST) $(EMULATED)
 
 test-ulp: clib                  ## the accuracy of exp, log, tanh ... over every float (ULP=16: a sixteenth of them)
 	$(CC) -std=c11 -O2 -Icsrc tools/ulp.c build/clib/libcbp.a -lm -lpthread -o build/clib/ulp
@@ -70,14 +75,14 @@ bench-reference: $(STAMPS)/group-bench ## the same for the page How fast: report
 bench-peers: $(STAMPS)/group-bench-peers ## install the other libraries for make bench; some are large
 
 sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefined-behaviour sanitizers
-	CFLAGS="$(SANITIZE)" $(PY) -m pytest tests/c
+	CBP_QUICK=1 CFLAGS="$(SANITIZE)" $(PYTEST) tests/c
 
 # The thread sanitizer wants memory where older ones expect it: without random addresses, where that may be switched off.
 # Left out: what takes long and never starts a thread.
 RACED := tests/c $(patsubst %,--ignore=tests/c/test_%.c,online math fma product)
 races: $(STAMPS)/group-test     ## the C unit tests under the thread sanitizer
-	CFLAGS="$(RACES)" CBP_C_WRAPPER="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
-	  $(PY) -m pytest $(RACED)
+	CBP_QUICK=1 CFLAGS="$(RACES)" CBP_C_WRAPPER="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
+	  $(PYTEST) $(RACED)
 
 lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed
 	$(BIN)/ruff check .

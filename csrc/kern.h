@@ -34,7 +34,7 @@ static inline void cbp_philox_round(uint32_t *c0, uint32_t *c1, uint32_t *c2, ui
 }
 
 /* The elementary functions that are not activations; tests measure them through this. */
-typedef enum { CBP_EXP, CBP_LOG, CBP_LOG1P, CBP_EXPM1, CBP_NORMAL_CDF, CBP_COS, CBP_N_MATH } cbp_math;
+typedef enum { CBP_EXP, CBP_LOG, CBP_LOG1P, CBP_EXPM1, CBP_NORMAL_CDF, CBP_ERF, CBP_COS, CBP_N_MATH } cbp_math;
 
 /* A matrix by strides: element (i, j) at at[i * row + j * col], one of row and col being 1 (or both 0: a constant) */
 typedef struct {

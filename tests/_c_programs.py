@@ -2,7 +2,8 @@
 
 The library is compiled once, with the flags of setup.py and the platform's compiler (CC, CFLAGS and LDFLAGS
 respected), into build/c-tests/<hash of what went in>, so a second run starts at once. CBP_STRICT=1 makes warnings
-errors; CBP_C_WRAPPER, for example "valgrind -q --error-exitcode=1", goes before each program.
+errors; CBP_C_WRAPPER, for example "valgrind -q --error-exitcode=1", goes before each program; CBP_C_OBJECTS, the
+build folder of the extension, has the library's objects taken from there. CBP_QUICK is read by tests/c/harness.h.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import shlex
 import subprocess
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from distutils.ccompiler import new_compiler
 from distutils.errors import CompileError, LinkError
 from distutils.sysconfig import customize_compiler
@@ -73,6 +75,9 @@ def library() -> tuple[str, list[str]]:
     """Compile the library's files; return the hash of its sources and the paths of its objects."""
     csrc = ROOT / "csrc"
     key = digest(path for path in csrc.rglob("*") if path.suffix in {".c", ".h", ".def", ".inc"})
+    if ready := os.environ.get("CBP_C_OBJECTS"):
+        (BUILD / key).mkdir(parents=True, exist_ok=True)
+        return key, [str(path) for path in Path(ready).glob("temp*/csrc/**/*.o*")]
     folder, done = BUILD / key, BUILD / key / "objects"
     if not done.exists():
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -99,6 +104,19 @@ def program(source: Path) -> Path:
                 raise CTestError(f"{source.name} does not link: {error}") from error
             os.replace(Path(folder, f"program{builder.exe_extension or ''}"), made)
     return made
+
+
+def build(wanted: Iterable[Path]) -> None:
+    """Build the programs of all test files that are wanted or lie in a folder that is, several at a time.
+
+    What fails fails again, and tells why, when its cases are collected. Processes of pytest-xdist find them ready.
+    """
+    wanted = list(wanted)
+    sources = [path for path in (ROOT / "tests/c").glob("test_*.c") if {path, *path.parents} & set(wanted)]
+    with suppress(CTestError), ThreadPoolExecutor(os.cpu_count()) as pool:
+        if sources:
+            library()
+        list(pool.map(program, sources))
 
 
 def run(path: Path, argument: str) -> str:

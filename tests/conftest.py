@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from _c_programs import CProgram
+from _c_programs import CProgram, build
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -11,6 +11,12 @@ collect_ignore = [] if (ROOT / "bench").is_dir() else ["test_bench.py"]  # wheel
 
 settings.register_profile("cbp", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("cbp")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Build the C programs that are going to be asked for their cases, before there are processes that ask."""
+    if not hasattr(session.config, "workerinput"):
+        build(Path(session.config.invocation_params.dir, name.split("::")[0]) for name in session.config.args)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -8,6 +8,7 @@ A network's parameters are one flat vector as in cbp, cut into blocks (n_in + 1,
 """
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -53,6 +54,7 @@ def square_root(x):
 
 NAMESPACE = {name: getattr(np, name) for name in dir(np) if not name.startswith("_")}
 NAMESPACE |= {"abs": absolute, "erfc": erfc, "sqrt": square_root, "pi": 4 * np.arctan(np.longdouble(1))}
+OF_A_ROW = re.compile(r"\b(sum|max|min|mean|outer|diag)\(")  # a text that takes one sample at a time
 
 
 @cache
@@ -89,6 +91,11 @@ def slope(name, z, a, arg=0.0):
     return evaluate(row["slope"], z=z, a=a, **argument(row, arg))
 
 
+def each_row(z):
+    """The rows of a stack of matrices, one after the other."""
+    return z.reshape(math.prod(z.shape[:-1]), z.shape[-1])
+
+
 def default_or(value, default):
     return default if value is None else value
 
@@ -117,16 +124,17 @@ class Oracle:
         return [{unit: [j for j, u in enumerate(layer) if u == unit] for unit in layer} for layer in self.units]
 
     def blocks(self, vector):
-        """Cut a flat vector into the layers' (n_in + 1, n_out) views."""
+        """Cut a flat vector, or many (..., n_params), into the layers' (n_in + 1, n_out) views."""
         ends = np.cumsum([(n_in + 1) * n_out for n_in, n_out in self.shapes])
-        parts = np.split(vector, ends[:-1])
-        return [part.reshape(n_in + 1, n_out) for part, (n_in, n_out) in zip(parts, self.shapes, strict=True)]
+        parts = np.split(vector, ends[:-1], axis=-1)
+        shapes = [(*vector.shape[:-1], n_in + 1, n_out) for n_in, n_out in self.shapes]
+        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def forward(self, theta, X):
         """Return [None, Z^1 .. Z^L] and [X, A^1 .. A^L]."""
         Z, A = [None], [np.asarray(X)]
         for block, groups in zip(self.blocks(theta), self.groups, strict=True):
-            z = block[0] + A[-1] @ block[1:]
+            z = block[..., :1, :] + A[-1] @ block[..., 1:, :]
             Z.append(z)
             A.append(self.by_unit(groups, z))
         return Z, A
@@ -135,17 +143,22 @@ class Oracle:
         a = np.empty_like(z)
         for (name, arg), columns in groups.items():
             if rows("activations")[name]["row_wise"]:
-                a[:] = [activate(name, row) for row in z]
+                a[:] = np.reshape([activate(name, row) for row in each_row(z)], z.shape)
             else:
-                a[:, columns] = activate(name, z[:, columns], arg)
+                a[..., columns] = activate(name, z[..., columns], arg)
         return a
 
     def costs(self, theta, X, y):
-        """Return C of every sample: (m,)."""
+        """Return C of every sample: (m,), or (..., m) for many theta."""
         Z, A = self.forward(theta, X)
         text, n = rows("losses")[self.loss]["formula"], self.n_targets
-        found = zip(Z[-1], A[-1], y, strict=True)
-        return np.array([evaluate(text, z=z, a=a[:n], v=a[n:], y=t, **self.constants).sum() for z, a, t in found])
+        values = {"z": Z[-1], "a": A[-1][..., :n], "v": A[-1][..., n:], "y": y}
+        if not OF_A_ROW.search(text):
+            return evaluate(text, **values, **self.constants).sum(axis=-1)
+        shape = Z[-1].shape[:-1]
+        samples = zip(*(each_row(np.broadcast_to(v, (*shape, v.shape[-1]))) for v in values.values()), strict=True)
+        sums = [evaluate(text, **dict(zip(values, one, strict=True)), **self.constants).sum() for one in samples]
+        return np.reshape(sums, shape)
 
     @cached_property
     def n_targets(self):
@@ -160,7 +173,7 @@ class Oracle:
     def cost(self, theta, X, y, s=None):
         """Return J, the weighted mean or sum of the samples' costs."""
         s = np.ones(len(X)) if s is None else s
-        total = (s * self.costs(theta, X, y)).sum()
+        total = (s * self.costs(theta, X, y)).sum(axis=-1)
         return total / s.sum() if self.reduction == "mean" else total
 
     def deltas(self, theta, X, y):
@@ -201,7 +214,8 @@ class Oracle:
 
     def numeric(self, theta, X, y, s=None, step=1e-40):
         """Return dJ/dtheta, flat, by complex steps: no formula of back-propagation takes part."""
-        return complex_step(lambda point: self.cost(point, X, y, s), theta, step)
+        points = theta + 1j * step * np.eye(theta.size)
+        return self.cost(points, X, y, s).imag / step
 
 
 def complex_step(function, point, step=1e-40):

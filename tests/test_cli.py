@@ -213,12 +213,16 @@ def test_info_shows_network_training_and_table(run, classifier):
         assert fragment in out
 
 
+HEADS = [cbp.Head(2, "softmax"), cbp.Head(1, "identity")]
+
+
 def test_info_shows_a_model_saved_from_python(run):
-    net = cbp.Network([2, cbp.Dense(2, ["relu", "tanh"]), 1], output="identity", seed=5)
+    net = cbp.Network([2, cbp.Dense(2, ["relu", "tanh"], l2=0.5, trainable=False), 3], heads=HEADS, seed=5)
     net.metadata = {"author": "Ada"}
     net.save("plain.npz")
     out = run("info", "plain.npz")[1]
-    assert "2 units, relu, tanh: 6 parameters" in out
+    assert "2 units, relu, tanh, l2=0.5, frozen: 6 parameters" in out
+    assert "3 units, 2 softmax + 1 identity: 9 parameters" in out
     assert "never" in out
     assert '"Ada"' in out
 

@@ -93,12 +93,6 @@ NETWORK = {
         ValueError,
         "steepness must be a number greater than 0 that the dtype can hold",
     ),
-    "picture of skips": (
-        lambda: cbp.Network([2, 3, cbp.Dense(1, skip=[0])]).trace([0, 1], 1).plot(),
-        ValueError,
-        "a picture shows weights between neighbouring layers, this network has skip connections; "
-        "print the trace, or see its records()",
-    ),
     "half a unit": (lambda: cbp.Network([1, 2.5]), TypeError, "the number of units must be a whole number, not 2.5"),
     "true units": (lambda: cbp.Dense(True), TypeError, "the number of units must be a whole number, not True"),
     "unknown activation": (
@@ -348,16 +342,6 @@ TRAINING = {
         cbp.DivergenceError,
         "training diverged: layer 1 is no longer finite; "
         "use a smaller learning rate than 0.5, or scale the inputs and targets",
-    ),
-    "trace of a penalty": (
-        lambda: cbp.Network([3, 2, cbp.Dense(2, "identity", l2=0.1)]).trace(zeros(3), zeros(2)),
-        ValueError,
-        "a trace does not show l2, which layer 2 has",
-    ),
-    "trace of frozen layers": (
-        lambda: cbp.Network([3, cbp.Dense(2, "identity", trainable=False)]).trace(zeros(3), zeros(2)),
-        ValueError,
-        "a trace shows the update of all parameters, and some of this network are fixed",
     ),
     "gradcheck": (
         lambda: cbp.gradcheck(net(), zeros(1, 2), zeros(1, 2)),

@@ -96,14 +96,15 @@ def test_the_report_is_a_table():
 # ---- selftest ----
 
 
-def test_selftest_covers_every_activation_loss_dtype_and_instruction_set():
+def test_selftest_covers_every_row_dtype_and_instruction_set():
     report = cbp.selftest()
     texts = [text for text, _ in report.lines]
     for dtype in ("float32", "float64"):
         for name in [*cbp.activations, *cbp.losses]:
             assert any(name in text and dtype in text for text in texts)
-        for isa in cbp._core.isas():
-            assert f"{isa} gives the bits of scalar, {dtype}" in texts
+        for name in [*cbp.tables.optimizers, *cbp.initializers]:
+            for isa in cbp._core.isas():
+                assert f"{isa} gives the bits of scalar, {name}, {dtype}" in texts
     assert report.ok
     assert str(report).endswith(f"{len(texts)} checks, all passed")
 
@@ -115,9 +116,12 @@ def test_selftest_talks_if_asked(capsys):
 
 def test_selftest_names_what_failed(monkeypatch):
     module = sys.modules["cbp.selftest"]
-    monkeypatch.setattr(module, "_trained", lambda dtype, isa: isa)
+    monkeypatch.setattr(module, "_trained", lambda dtype, isa, name: (isa, name != "sgd"))
+    monkeypatch.setattr(module, "_initial", lambda dtype, isa, name: isa)
     monkeypatch.setattr(module._core, "isas", lambda: ["quantum", "scalar"])
     report = cbp.selftest()
     assert not report.ok
-    assert "FAILED quantum gives the bits of scalar, float32" in str(report)
-    assert str(report).endswith("2 FAILED")
+    assert "FAILED quantum gives the bits of scalar, adam, float32" in str(report)
+    assert "FAILED quantum gives the bits of scalar, he_uniform, float64" in str(report)
+    assert "FAILED training lowers the loss, sgd, float32" in str(report)
+    assert str(report).endswith(f"{2 * (len(cbp.tables.optimizers) + len(cbp.initializers) + 1)} FAILED")

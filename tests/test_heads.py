@@ -272,7 +272,20 @@ def test_missing_targets_on_every_way():
     one = cbp.Network([3, 1], output="sigmoid", missing_targets=True, seed=0)
     assert one.train_step(X[0], nan, 0.1) == 0
     history = one.fit(X, np.where(y[:, :1] > 0, 1, nan), epochs=1, validation=0.5, progress=False)
-    assert set(history) == {"loss", "val_loss", "learning_rate", "seconds"}
+    assert set(history) == {"loss", "val_loss", "val_accuracy", "learning_rate", "seconds"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("output", ["softmax", "log_softmax"])
+def test_a_missing_label_is_a_missing_row(output, dtype):
+    X, labels = np.random.default_rng(52).normal(size=(4, 2)), np.array([2, nan, 0, nan], dtype)
+    rows = np.where(np.isnan(labels)[:, None], nan, np.eye(3)[[2, 0, 0, 0]])
+    net = cbp.Network([2, 3], output=output, missing_targets=True, dtype=dtype, seed=0)
+    heads = cbp.Network([2, 5], heads=[Head(3, output), Head(2, "tanh")], missing_targets=True, dtype=dtype, seed=0)
+    numbers = np.full((4, 2), 0.5)
+    assert net.loss(X, labels) == net.loss(X, list(labels)) == net.loss(X, rows) < net.loss(X[::2], labels[::2])
+    assert heads.loss(X, (labels, numbers)) == heads.loss(X, np.hstack([rows, numbers]))
+    assert net.loss(X[1], nan) == 0
 
 
 def test_a_loss_of_ones_own_gets_nan():
@@ -354,7 +367,11 @@ HEADS = {
     ),
     "weight": (lambda: Head(1, weight=0), ValueError, "the weight of a head must be greater than 0, not 0"),
     "no weight": (lambda: Head(1, weight="2"), TypeError, "the weight of a head must be a number, not '2'"),
-    "a function": (lambda: Head(1, loss=max), TypeError, f"loss must be a name or one of cbp.losses, not {max!r}"),
+    "a function": (
+        lambda: Head(1, loss=max),
+        TypeError,
+        f"a head takes a loss of the table: one of your own, {max!r}, is for networks without heads",
+    ),
     "units": (lambda: Head(0), ValueError, "the number of units must be from 1 to 2147483647, not 0"),
 }
 TARGETS = {
@@ -409,6 +426,19 @@ MISSING = {
         ValueError,
         "row 1 of y is no distribution over the classes: it needs values from 0 that sum to 1",
     ),
+    "a label that is none": (
+        classes([nan, 0.5]),
+        ValueError,
+        "y must have whole numbers as class labels, and NaN where one is missing",
+    ),
+    "a label out of range": (classes([nan, 3]), ValueError, "y[1] is 3, but the network has 3 classes (0 to 2)"),
+    "class_weight": (
+        lambda: cbp.Network([2, 3], output="softmax", missing_targets=True).fit(
+            zeros(2, 2), [1, nan], class_weight="balanced"
+        ),
+        ValueError,
+        "class_weight needs the class of every row, that of row 1 is missing",
+    ),
     "not asked for": (
         lambda: cbp.Network([2, 1], seed=0).loss(zeros(2, 2), [nan, 1]),
         ValueError,
@@ -435,16 +465,6 @@ OTHERS = {
         lambda: cbp.Network([2, 2], loss="gaussian_nll", seed=0).fit(zeros(3, 2), zeros(3), metrics="r2"),
         ValueError,
         "the metric 'r2' knows nothing of heads, or of variances: give a function of your own",
-    ),
-    "trace": (
-        lambda: network().trace(*data(1)),
-        ValueError,
-        "trace shows networks whose outputs have one loss, not several heads",
-    ),
-    "trace of nothing": (
-        lambda: cbp.Network([1, 1], missing_targets=True, seed=0).trace([1], [nan]),
-        ValueError,
-        "trace shows complete samples; some of these targets are missing",
     ),
 }
 

@@ -53,6 +53,25 @@ def test_by_hand():
     assert metrics.r2(nothing, nothing + 1) == 0
 
 
+def test_missing_targets_are_left_out():
+    gone = np.zeros_like(TRUTH, bool)
+    gone[::3] = True
+    y = np.where(gone, np.nan, TRUTH)
+    for name in ("binary_accuracy", "precision", "recall", "f1", "mean_squared_error", "mean_absolute_error", "r2"):
+        assert getattr(metrics, name)(y, CHANCES) == getattr(metrics, name)(TRUTH[~gone[:, 0]], CHANCES[~gone[:, 0]])
+    assert metrics.accuracy([[np.nan] * 2, [0, 1]], [[1.0, 0.0], [0.0, 1.0]]) == 1
+    assert metrics.mean_squared_error([[np.nan, 1]], [[1, 3]]) == 4
+    assert all(np.isnan(getattr(metrics, name)([[np.nan]], [[1.0]])) for name in ("accuracy", "r2", "sign_accuracy"))
+    assert np.isnan(metrics.mean_squared_error([[1.0]], [[np.nan]]))
+
+
+@pytest.mark.parametrize("shapes", [((3,), (3,)), ((2, 1), (3, 1)), ((), (1, 1))], ids=str)
+def test_shapes_that_metrics_refuse(shapes):
+    for name in metrics.__all__:
+        with pytest.raises(ValueError, match="metrics need the targets of n rows and the outputs that predict returns"):
+            getattr(metrics, name)(*map(np.ones, shapes))
+
+
 def spread(y, outputs):
     """Largest distance of a target from its output."""
     return np.abs(outputs - y).max()
@@ -101,7 +120,7 @@ def test_batches_are_measured_on_the_validation_alone():
 
 
 REFUSED = {
-    "name": ("acuracy", ValueError, "no metric 'acuracy'; there are accuracy"),
+    "name": ("acuracy", ValueError, "no metric is called 'acuracy', did you mean 'accuracy'\\? there are: accuracy"),
     "thing": ([3], TypeError, "a metric is a name, a function"),
     "twice": (["r2", "r2"], ValueError, "another figure with the name 'r2'"),
     "taken": (("loss", spread), ValueError, "another figure with the name 'loss'"),

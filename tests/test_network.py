@@ -25,6 +25,23 @@ def test_print_says_widths_activations_loss_dtype_and_size():
     assert repr(net) == str(net)
 
 
+def test_print_counts_what_is_fixed_and_breaks_long_lines():
+    net = cbp.Network([2, cbp.Dense(3, "relu", l2=0.5, trainable=False), cbp.Dense(1, "sigmoid", skip="all")])
+    shown = "Network(2 > 3 relu l2=0.5 > 1 sigmoid skip=[0], binary_cross_entropy, float32): 15 parameters"
+    assert str(net) == f"{shown}, 9 of them fixed"
+    net.layers[0].trainable = True
+    assert str(net) == shown
+    net.layers[1].mask = [[0], [1], [1], [1], [1], [0]]
+    assert str(net) == f"{shown}, 2 of them fixed"
+    tall = str(cbp.Network([2, *[cbp.Dense(100, "hard_sigmoid", dropout=0.125)] * 3, 1]))
+    assert tall.splitlines() == [
+        "Network(2",
+        *["        > 100 hard_sigmoid dropout=0.125"] * 3,
+        "        > 1 sigmoid,",
+        "        binary_cross_entropy, float32): 20,601 parameters",
+    ]
+
+
 @pytest.mark.parametrize(
     ("layers", "kwargs", "text"),
     [

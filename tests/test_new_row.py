@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import ROOT, needs, prepare, run_page
 
-ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "howto" / "activation.md"
 EXAMPLES = ROOT / "docs" / "examples"
 PARTS = ("csrc", "src", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+CYTHONS = ROOT / "build" / "cython"
 BUILT = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.egg-info")
 
 
@@ -25,6 +27,8 @@ class Copy:
         for part in PARTS:
             copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
             copy(ROOT / part, folder / part, **({"ignore": BUILT} if (ROOT / part).is_dir() else {}))
+        if CYTHONS.is_dir():  # which a row does not change
+            shutil.copytree(CYTHONS, folder / "build" / "cython")
         table = folder / "csrc" / "act.def"
         text, row = table.read_text(), (EXAMPLES / "hard_swish.def").read_text()
         table.write_text(text.replace("\n#undef ACT\n", f"{row}\n#undef ACT\n"))
@@ -32,12 +36,21 @@ class Copy:
 
     def run(self, *command: str) -> str:
         """Run Python with these arguments in the copy, its package before any other."""
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "src"), "CFLAGS": "-O1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(self.folder / "src"),
+            "CFLAGS": "-O1",
+            "CBP_C_OBJECTS": str(self.folder / "build"),
+        }
         done = subprocess.run(
             [sys.executable, *command], cwd=self.folder, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def objects(self) -> list[str]:
+        """Paths of the C library's objects, which the extension was linked from."""
+        return [str(path) for path in (self.folder / "build").glob("temp*/csrc/**/*.o")]
 
     def pytest(self, *arguments: str) -> str:
         """Run the copy's own tests."""
@@ -58,6 +71,15 @@ def test_the_copy_is_what_runs(copy: Copy) -> None:
 def test_it_is_in_the_table_of_c(copy: Copy) -> None:
     names = copy.run("-c", "from cbp import _core; print(*[row['name'] for row in _core.table('activations')])")
     assert "hard_swish" in names.split()
+
+
+def test_the_page_runs(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if reason := needs(PAGE):
+        pytest.skip(reason)
+    prepare(tmp_path, monkeypatch)
+    run_page(PAGE, {"mine/*.c mine/kern/*.c": copy.objects()})
+    for file in (copy.folder / "csrc").rglob("*.*"):
+        assert (tmp_path / "mine" / file.relative_to(copy.folder / "csrc")).read_bytes() == file.read_bytes()
 
 
 def test_the_c_tests_take_it(copy: Copy) -> None:

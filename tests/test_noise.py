@@ -398,10 +398,12 @@ def test_training_is_another_with_noise():
 
 def test_the_description_has_what_there_is():
     net = cbp.Network([4, cbp.Dense(8, "relu", dropout=0.25), 2], input_noise=0.5, input_dropout=0.125, seed=0)
-    assert repr(net) == (
-        "Network(4 input_noise=0.5 input_dropout=0.125 > 8 relu dropout=0.25 > 2 sigmoid, binary_cross_entropy, "
-        "float32): 58 parameters"
-    )
+    assert repr(net).splitlines() == [
+        "Network(4 input_noise=0.5 input_dropout=0.125",
+        "        > 8 relu dropout=0.25",
+        "        > 2 sigmoid,",
+        "        binary_cross_entropy, float32): 58 parameters",
+    ]
     config = net.get_config()
     assert (config["input_noise"], config["input_dropout"]) == (0.5, 0.125)
     again = cbp.Network.from_config(config)

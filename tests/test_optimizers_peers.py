@@ -11,7 +11,7 @@ from reference import rows
 
 import cbp
 
-torch = pytest.importorskip("torch", reason="a comparison with PyTorch needs torch, which no extra of cbp brings")
+torch = pytest.importorskip("torch", reason="a comparison with PyTorch needs torch, which `make test-peers` brings")
 
 STEPS = 100
 BETAS = {"betas": (0.8, 0.99), "eps": 1e-6}

@@ -19,10 +19,10 @@ def oracle(output, loss, reduction="mean"):
     return Oracle(WIDTHS, (HIDDEN, uniform_layer(WIDTHS[-1], *output)), loss, reduction)
 
 
-def by_place(trace, quantity, layer, shape):
+def by_place(records, quantity, layer, shape):
     """The values of a quantity of a layer, as the array that cbp keeps them in; every place once."""
     found = np.full(shape, np.nan)
-    for record in trace.records():
+    for record in records:
         if (record["quantity"], record["layer"]) == (quantity, layer):
             assert np.isnan(found[record["indices"]])
             found[record["indices"]] = record["value"]
@@ -36,17 +36,19 @@ def test_every_number_is_the_oracles(output, m):
     book = oracle(output[:2], output[2])
     theta, X, y, _ = problem(book, m, seed=8)
     trace = network(book, theta).trace(X, y, RATE)
+    records = trace.records()
     Z, A = book.forward(theta, X)
     J = book.numeric(theta, X, y)
+    each = [book.blocks(book.numeric(theta, X[r : r + 1], y[r : r + 1])) if m > 1 else book.blocks(J) for r in range(m)]
     for l, (grad, old) in enumerate(zip(book.blocks(J), book.blocks(theta), strict=True), start=1):
-        deltas = [book.blocks(book.numeric(theta, X[r : r + 1], y[r : r + 1]))[l - 1][0] for r in range(m)]
+        deltas = [row[l - 1][0] for row in each]
         new = old - RATE * grad
         wanted = {"net input": Z[l], "activation": A[l], "delta": deltas, "gradient": grad, "update": new}
         for quantity, want in wanted.items():
-            got = by_place(trace, quantity, l, np.shape(want))
+            got = by_place(records, quantity, l, np.shape(want))
             np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-12, err_msg=f"{quantity} of layer {l}")
-    np.testing.assert_array_equal(by_place(trace, "input", 0, X.shape), X)
-    np.testing.assert_array_equal(by_place(trace, "target", 2, y.shape), y)
+    np.testing.assert_array_equal(by_place(records, "input", 0, X.shape), X)
+    np.testing.assert_array_equal(by_place(records, "target", 2, y.shape), y)
     assert trace.loss == pytest.approx(book.cost(theta, X, y), rel=1e-12)
 
 
@@ -166,11 +168,12 @@ def test_values_are_those_of_a_training_step_bit_for_bit():
     net = cbp.Network([3, 4, 2], output="softmax", seed=1)
     X, y = np.random.default_rng(1).normal(0, 1, (4, 3)), [0, 1, 1, 0]
     trace = net.trace(X, y, 0.3)
+    records = trace.records()
     net.train_step(X, y, 0.3)
     for l, layer in enumerate(net.layers, start=1):
-        assert float32_bytes(trace, "gradient", l, layer.theta.shape) == layer.grad_theta.tobytes()
-        assert float32_bytes(trace, "update", l, layer.theta.shape) == layer.theta.tobytes()
-        assert float32_bytes(trace, "delta", l, (4, layer.n_out)) == net.deltas[l].tobytes()
+        assert float32_bytes(records, "gradient", l, layer.theta.shape) == layer.grad_theta.tobytes()
+        assert float32_bytes(records, "update", l, layer.theta.shape) == layer.theta.tobytes()
+        assert float32_bytes(records, "delta", l, (4, layer.n_out)) == net.deltas[l].tobytes()
     assert trace.new_loss == net.loss(X, y)
 
 

@@ -217,7 +217,15 @@ REFUSED = [
     ("E", {"loss": "half_squared_error"}, 2, {}, "derivation E is written for reduction='sum'"),
     ("B", {}, 1, {"sample_weight": [1]}, "derivation B has no sample weights"),
 ]
-BEYOND_DERIVATIONS = {"steepness": {"steepness": 2}, "skip connections": {"skip": [0]}}
+BEYOND_DERIVATIONS = {
+    "steepness": ({"steepness": 2}, {}, [1, 0]),
+    "skip connections": ({"skip": [0]}, {}, [1, 0]),
+    "heads": ({}, {"heads": [cbp.Head(1), cbp.Head(1)], "loss": None}, [1, 0]),
+    "penalties": ({"l1": 0.5}, {}, [1, 0]),
+    "max_norm": ({"max_norm": 3}, {}, [1, 0]),
+    "fixed parameters": ({"trainable": False}, {}, [1, 0]),
+    "missing targets": ({}, {"missing_targets": True}, [1, np.nan]),
+}
 
 
 @pytest.mark.parametrize(("dialect", "network", "m", "options", "message"), REFUSED)
@@ -230,9 +238,10 @@ def test_what_does_not_fit_is_named(dialect, network, m, options, message):
 @pytest.mark.parametrize("dialect", sorted(set(DIALECTS) - {"cbp"}))
 @pytest.mark.parametrize("what", BEYOND_DERIVATIONS)
 def test_what_no_derivation_has_is_named(what, dialect):
-    net = cbp.Network([2, 3, cbp.Dense(2, **BEYOND_DERIVATIONS[what])], dtype="float64", seed=0, **FITTING[dialect])
+    layer, options, y = BEYOND_DERIVATIONS[what]
+    net = cbp.Network([2, 3, cbp.Dense(2, **layer)], **{"dtype": "float64", "seed": 0} | FITTING[dialect] | options)
     with pytest.raises(ValueError, match=f"^derivation {dialect} has no {what} \\(dialect='cbp' expresses every"):
-        net.trace([1, 2], [1, 0], dialect=dialect)
+        net.trace([1, 2], y, dialect=dialect)
 
 
 def test_biases_do_not_fit_e():

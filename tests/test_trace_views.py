@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import cbp
+from cbp.trace.picture import _change
 
 DIALECTS = ["cbp", "A", "B", "C", "D", "E"]
 SIGNS = {"mo", "mi", "mn", "mspace", "mrow", "msub", "msup", "msubsup", "munder", "mover", "mfrac"}
@@ -169,6 +170,35 @@ def test_labels_lie_on_their_lines_and_apart():
     assert len(places) == 15
     apart = np.linalg.norm(places[:, None] - places, axis=2)[~np.eye(15, dtype=bool)]
     assert apart.min() > 0.3
+
+
+def test_skip_connections_go_around_the_units_between():
+    layers = [2, 2, cbp.Dense(1, skip=[0]), cbp.Dense(2, "identity", skip="all")]
+    net = cbp.Network(layers, dtype="float64", seed=1)
+    trace = net.trace([1, 0.5], [1, 0])
+    texts, ax = draw(trace)
+    curves = [patch for patch in ax.patches if type(patch).__name__ == "PathPatch"]
+    skips = [(3, 1), (3, 2), (3, 3), (3, 4), (2, 1), (2, 2)]
+    assert len(curves) == 4 + 4 + 2
+    for l, row in skips:
+        assert _change(float(trace.numbers.theta[l][row, 0]), float(trace.numbers.new[l][row, 0])) in texts
+    circles = [patch for patch in ax.patches if type(patch).__name__ == "Circle"]
+    high = max(circle.center[1] + circle.radius for circle in circles)
+    for curve in curves:
+        low, up = (curve.get_path().vertices[:, 1].min(), curve.get_path().vertices[:, 1].max())
+        assert max(-low, up) > high
+    places = np.array([text.get_position() for text in ax.texts if "→" in text.get_text()])
+    apart = np.linalg.norm(places[:, None] - places, axis=2)[~np.eye(len(places), dtype=bool)]
+    assert apart.min() > 0.3
+    assert (np.abs(places[:, 1]) < ax.get_ylim()[1]).all()
+
+
+def test_targets_stand_at_the_outputs_they_belong_to():
+    parts = [cbp.Head(2, loss="gaussian_nll"), cbp.Head(2, "identity")]
+    net = cbp.Network([1, 4], heads=parts, missing_targets=True, dtype="float64", seed=1)
+    _, ax = draw(net.trace([1], [0.5, 2, np.nan]))
+    beside = [text.get_text() for text in ax.texts if text.get_ha() == "left"]
+    assert beside == ["target 0.5", "", "target 2", "target missing"]
 
 
 @pytest.mark.parametrize(("module", "extra", "use"), [

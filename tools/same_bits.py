@@ -32,6 +32,7 @@ class Run(NamedTuple):
 
 
 HERE = (Run(),)
+SLOWLY = (Run(case="one_thread"), Run(case="four_threads"))
 
 
 class Build(NamedTuple):
@@ -49,19 +50,19 @@ X86 = ("x86_64", "AMD64")
 # The last level of each compiler asks it to fuse products and sums, which the sources forbid. clang's own `fast` would
 # overrule the sources. gcc says FLT_EVAL_METHOD 1 on s390x unless GNU's C is asked for.
 BUILDS = (
-    Build("gcc -O0", "gcc -std=c11 -O0", packages="gcc"),
+    Build("gcc -O0", "gcc -std=c11 -O0", SLOWLY, packages="gcc"),
     Build("gcc -O3", "gcc -std=c11 -O3", packages="gcc"),
     Build("gcc native", "gcc -std=c11 -O2 -march=native -ffp-contract=fast", packages="gcc"),
-    Build("clang -O0", "clang -std=c11 -O0", packages="clang"),
+    Build("clang -O0", "clang -std=c11 -O0", SLOWLY, packages="clang"),
     Build("clang -O3", "clang -std=c11 -O3", packages="clang"),
     Build("clang native", "clang -std=c11 -O2 -march=native -ffp-contract=on", packages="clang"),
     Build(
         "AVX-512 by SIMDe",
-        "gcc -std=c11 -O2 -mavx2 -mfma -Wno-psabi",
+        "gcc -std=c11 -O0 -mavx2 -mfma -Wno-psabi",  # more than that takes minutes
         packages="gcc libsimde-dev, a CPU with AVX2",
         only_on=X86,
         simde=True,
-        runs=(Run(("simde", "scalar")),),
+        runs=(Run(("simde", "scalar"), case="one_thread"),),
     ),
     Build(
         "x86-64 emulated",

@@ -66,6 +66,8 @@ class Reader:
                 return self._labels(y.reshape(-1), m, name)
             y = convert(y, self.dtype, name)
         rows = y
+        if self.missing and self.takes_labels and self._are_labels(y, m, single):
+            return self._labels_with_gaps(y.reshape(-1), m, name)
         if y.ndim < 2 and (self.n_targets == 1 or (single and y.shape == (self.n_targets,))):
             rows = y.reshape(-1, self.n_targets)
         if rows.shape != (m, self.n_targets):
@@ -177,6 +179,17 @@ class Reader:
             )
         labels = y.astype(np.int64, copy=False)
         return labels if self.distributions else one_hot(labels, self.n_targets, self.dtype)
+
+    def _labels_with_gaps(self, y: Array, m: int, name: str) -> Array:
+        """Return rows that are 1 at the label, and NaN where the label is."""
+        gone = np.isnan(y)
+        known = y[~gone]
+        if not (np.isfinite(known) & (np.floor(known) == known)).all():
+            raise ValueError(f"{name} must have whole numbers as class labels, and NaN where one is missing")
+        labels = self._labels(np.where(gone, 0, y).astype(np.int64), m, name)
+        rows = labels if labels.ndim == 2 else one_hot(labels, self.n_targets, self.dtype)
+        rows[gone] = np.nan
+        return rows
 
     def _check_range(self, y: Array, given: tuple[int, ...], name: str) -> None:
         """Check targets (m, n), which came in the shape `given`, against what the loss can take; NaN is fine here."""

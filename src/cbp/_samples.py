@@ -104,6 +104,9 @@ def classes_of(y: Array | Labels) -> Labels:
     """Return the class of every sample: a label, the 0 or 1 of a single output, or the place of the 1 in a row."""
     if y.ndim == 1:
         return y
+    gone = np.isnan(y).any(axis=1)
+    if gone.any():
+        raise ValueError(f"class_weight needs the class of every row, that of row {int(np.argmax(gone))} is missing")
     if not ((y == 0) | (y == 1)).all() or (y.shape[1] > 1 and (np.count_nonzero(y, axis=1) != 1).any()):
         raise ValueError("class_weight needs targets that name a class: labels, 0 and 1, or rows with a single 1")
     found: Labels = y[:, 0].astype(np.int64) if y.shape[1] == 1 else np.argmax(y, axis=1)

@@ -36,16 +36,16 @@ class Spec:
         activation: ActivationLike | Sequence[ActivationLike] = "sigmoid",
         output: ActivationLike | Sequence[ActivationLike] | None = None,
         loss: LossLike | None = None,
-        init: InitLike | None = None,
-        dtype: DTypeLike = "float32",
-        reduction: str = "mean",
-        seed: int | None = None,
         heads: Sequence[Any] | None = None,
+        reduction: str = "mean",
         missing_targets: bool = False,
         scale_inputs: ScalingLike | None = None,
         scale_targets: ScalingLike | None = None,
         input_noise: float = 0.0,
         input_dropout: float = 0.0,
+        init: InitLike | None = None,
+        seed: int | None = None,
+        dtype: DTypeLike = "float32",
     ) -> None:
         found = None if loss is None else find_loss(loss)
         self.n_in, self.layers = _read_layers(layers, activation, output, found)
@@ -218,15 +218,19 @@ class Spec:
         return cls(**{**config, "layers": layers})
 
     def __str__(self) -> str:
+        return self.shown(" > ", ", ")
+
+    def shown(self, arrow: str, comma: str) -> str:
+        """Return the network in words, with this between its layers, and before its loss."""
         inputs = " ".join([str(self.n_in), *(f"{name}={value:g}" for name, value in self._input_noises().items())])
         layers = list(map(str, self.layers))
         if self.heads is not None:
-            layers[-1] = self.heads.layer()
-        widths = " > ".join([inputs, *layers])
+            layers[-1] = self.heads.layer(self.layers[-1])
+        widths = arrow.join([inputs, *layers])
         summed = ", sum" if self.reduction == "sum" else ""
         scaled = "" if self.scale_inputs is None else f", inputs {self.scale_inputs}"
         scaled += "" if self.scale_targets is None else f", targets {self.scale_targets}"
-        return f"Network({widths}, {self.loss}{summed}, {self.dtype.name}{scaled})"
+        return f"Network({widths}{comma}{self.loss}{summed}, {self.dtype.name}{scaled})"
 
 
 def _weights(init: InitFunction, shape: tuple[int, int], number: int, seed: int) -> Array:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from cbp.scaling import Scaling
 
 
+LINE = 120  # a network that takes more columns is printed in several lines
+
+
 class State(_core.Direct):
     """The numbers of one network and the views of them."""
 
@@ -246,4 +249,14 @@ class State(_core.Direct):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"{self._spec}: {self.n_params:,} parameters"
+        fixed = self.n_params - int(self._trained().sum())
+        size = f": {self.n_params:,} parameters{f', {fixed:,} of them fixed' if fixed else ''}"
+        shown = f"{self._spec}{size}"
+        return shown if len(shown) <= LINE else self._spec.shown("\n        > ", ",\n        ") + size
+
+    def _trained(self) -> Array:
+        """Return which parameters are not fixed, (n_params,)."""
+        trained = np.ones(self.n_params, bool) if self.mask is None else self.mask != 0
+        for layer in self._layers:
+            trained[layer._part] &= layer.trainable
+        return trained

@@ -138,11 +138,13 @@ def _info(options: argparse.Namespace) -> int:
 def _network_facts(net: cbp.Network) -> Iterator[tuple[str, str]]:
     config = net.get_config()
     yield "inputs", f"{net.widths[0]:,}"
-    for number, layer in enumerate(net.layers, 1):
-        rows = layer.activation if isinstance(layer.activation, tuple) else (layer.activation,)
-        names = some([str(row) for row in rows])
-        size = f"{count_of(layer.units, 'unit')}, {names}: {count_of(layer.theta.size, 'parameter')}"
-        yield f"layer {number}", size
+    heads = net._spec.heads
+    for number, (layer, dense) in enumerate(zip(net.layers, net._spec.layers, strict=True), 1):
+        names = some([str(row) for row in dense.rows])
+        if heads is not None and number == len(net.layers):
+            names = " + ".join(map(str, heads.all))
+        facts = [count_of(layer.units, "unit"), names, *dense.extras(), *([] if layer.trainable else ["frozen"])]
+        yield f"layer {number}", f"{', '.join(facts)}: {count_of(layer.theta.size, 'parameter')}"
     yield "loss", f"{net._spec.loss}, {config['reduction']} over the samples"
     yield "parameters", f"{net.n_params:,} in {net.dtype}: {net.params.nbytes:,} bytes"
     yield "seed", f"{net.seed}"

@@ -118,7 +118,7 @@ def gradcheck(
     loss = memory.gradient(X, y, weight, None, noise)
     analytic = memory.grad.astype(np.float64)
     objective = twin(net, X, y, weight, noise)
-    theta, trained = net.params.astype(np.float64), _trained(net)
+    theta, trained = net.params.astype(np.float64), net._trained()
     largest = FLOOR * max(float(abs(analytic).max()), abs(loss))
     enough = ENOUGH[net.dtype.name]
     lines = []
@@ -134,14 +134,6 @@ def gradcheck(
         error = max((abs(one - other) for one, other in found), default=0.0)
         lines.append(LayerCheck(number, str(dense), size, len(picked), error / scale))
     return GradCheck(tuple(lines), net.dtype.name, len(X))
-
-
-def _trained(net: State) -> Array:
-    """Return which parameters are not fixed, (n_params,)."""
-    trained = np.ones(net.n_params, bool) if net.mask is None else net.mask != 0
-    for layer, (offset, rows, cols) in zip(net.layers, net._plan.blocks, strict=True):
-        trained[offset : offset + rows * cols] &= layer.trainable
-    return trained
 
 
 def twin(net: State, X: Array, y: Array, weight: Array | None, noise: int | None = None) -> Callable[[Array], float]:

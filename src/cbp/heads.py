@@ -87,6 +87,10 @@ class Head:
     ) -> None:
         self._dense = Dense(units, activation)
         self.units, self.activation = self._dense.units, self._dense.activation
+        if callable(loss) and not isinstance(loss, Row):
+            raise TypeError(
+                f"a head takes a loss of the table: one of your own, {loss!r}, is for networks without heads"
+            )
         self.loss = None if loss is None else tables.losses.find(loss)
         self.weight = positive(weight, "the weight of a head")
 
@@ -165,9 +169,9 @@ class Heads(tables.NoRow):
     def config(self) -> None:
         """Return what stands for one loss in the configuration: nothing."""
 
-    def layer(self) -> str:
-        """Return the output layer in words."""
-        return " + ".join(map(str, self.all))
+    def layer(self, dense: Dense) -> str:
+        """Return in words the output layer that `dense` is."""
+        return " ".join([" + ".join(map(str, self.all)), *dense.extras()])
 
     def __str__(self) -> str:
         return " + ".join(f"{'' if head.weight == 1 else f'{head.weight:g} '}{head.loss}" for head in self.all)

@@ -111,7 +111,8 @@ class Checkpoint(Watcher):
     seconds : float, optional
         Save when so many seconds have gone since the last file, or the beginning; within epochs too.
     monitor : str, optional
-        Save only at the end of epochs, if this figure of `FitState.logs` is better than in all files before.
+        Save only at the end of epochs, if this figure of `FitState.logs` is better than in all files before. "val_loss"
+        means "loss" in a `fit` without validation.
     mode : "min" or "max", optional
         Whether the figure should fall or rise. Default: a name that ends in "accuracy" should rise, all others fall.
 

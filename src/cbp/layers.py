@@ -36,6 +36,12 @@ class Dense:
         One activation for all units, or one for each (derivation D). Default: what the network says.
     init : str, row of `cbp.initializers`, or function, optional
         How this layer's weights start, as for `Network`. Default: what the network says.
+    steepness : float, default 1
+        The s of a = g(s z), which is what scales the slope too: g is steeper for a larger s.
+    skip : sequence of int or "all", default ()
+        Skip connections: layers whose outputs this layer gets too, beside those of the layer before. Their numbers, 0
+        for the inputs, or all that there are. The rows of W are in the order of the layers, those of the layer before
+        being the last.
     dropout : float, default 0
         Share of the units that training leaves out, from 0 to less than 1, drawn anew for every sample and update; the
         others count 1 / (1 - dropout) times (Srivastava et al., JMLR 15, 2014). Not at the output.
@@ -44,14 +50,8 @@ class Dense:
     max_norm : float, optional
         The greatest length of the weights that lead to one unit: an update that makes them longer is followed by a
         shortening.
-    steepness : float, default 1
-        The s of a = g(s z), which is what scales the slope too: g is steeper for a larger s.
     trainable : bool, default True
         Whether the layer is trained at first: see `Layer.trainable`.
-    skip : sequence of int or "all", default ()
-        Skip connections: layers whose outputs this layer gets too, beside those of the layer before. Their numbers, 0
-        for the inputs, or all that there are. The rows of W are in the order of the layers, those of the layer before
-        being the last. `Network` refuses numbers from that of the layer before on.
 
     Raises
     ------
@@ -73,13 +73,13 @@ class Dense:
     units: int
     activation: Row | tuple[Row, ...] | None
     init: Row | InitFunction | None
+    steepness: float
+    skip: tuple[int, ...] | str
     dropout: float
     l1: float
     l2: float
     max_norm: float | None
-    steepness: float
     trainable: bool
-    skip: tuple[int, ...] | str
 
     def __init__(
         self,
@@ -87,23 +87,23 @@ class Dense:
         activation: ActivationLike | Sequence[ActivationLike] | None = None,
         init: InitLike | None = None,
         *,
+        steepness: float = 1.0,
+        skip: Sequence[int] | str = (),
         dropout: float = 0.0,
         l1: float = 0.0,
         l2: float = 0.0,
         max_norm: float | None = None,
-        steepness: float = 1.0,
         trainable: bool = True,
-        skip: Sequence[int] | str = (),
     ) -> None:
         self.units = whole(units, "the number of units", 1, MAX_UNITS)
         self.activation = None if activation is None else self._read(activation)
         self.init = read_init(init)
+        self.steepness = positive(steepness, "steepness")
+        self.skip = _read_skip(skip)
         self.dropout = real(dropout, "dropout", low=0.0, below=1.0)
         self.l1, self.l2 = real(l1, "l1", low=0.0), real(l2, "l2", low=0.0)
         self.max_norm = None if max_norm is None else positive(max_norm, "max_norm")
-        self.steepness = positive(steepness, "steepness")
         self.trainable = _read_trainable(trainable)
-        self.skip = _read_skip(skip)
 
     def _read(self, activation: ActivationLike | Sequence[ActivationLike]) -> Row | tuple[Row, ...]:
         if isinstance(activation, (str, Row, dict)) or not isinstance(activation, Sequence):
@@ -168,11 +168,17 @@ class Dense:
     def __str__(self) -> str:
         names = [str(row) for row in self.rows]
         shown = names if len(names) <= 4 else [*names[:3], "..."]
-        steepness = "" if self.steepness == 1 else f" steepness={self.steepness:g}"
-        skip = f" skip={list(self.skip) if isinstance(self.skip, tuple) else self.skip}" if self.skip else ""
-        dropout = f" dropout={self.dropout:g}" if self.dropout else ""
         units = f"{self.units} {shown[0] if len(names) == 1 else '[' + ', '.join(shown) + ']'}"
-        return f"{units}{steepness}{skip}{dropout}"
+        return " ".join([units, *self.extras()])
+
+    def extras(self) -> list[str]:
+        """Return what else there is to say of the layer, but for `trainable`, which may change, and the initialiser."""
+        extras = {name: value for name, value in self._extras().items() if name != "trainable"}
+        if isinstance(self.skip, tuple) and self.skip:
+            extras["skip"] = list(self.skip)
+        return [
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in extras.items()
+        ]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dense) and self._key() == other._key()
@@ -184,7 +190,7 @@ class Dense:
         return self.units, self.activation, self.init, *self._extras().items()
 
 
-_DEFAULTS = {"dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "steepness": 1.0, "trainable": True, "skip": ()}
+_DEFAULTS = {"steepness": 1.0, "skip": (), "dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "trainable": True}
 
 
 def _read_trainable(value: Any) -> bool:

@@ -1,7 +1,8 @@
 """Metrics: what a person wants to know about the outputs of a network, beside the loss.
 
 A metric is a function of targets and outputs that returns a number. Those here depend on nothing but their arguments:
-sums are rounded once (`math.fsum`), since early stopping may decide by them.
+sums are rounded once (`math.fsum`), since early stopping may decide by them. Targets that are NaN, that is missing, are
+left out; where all are missing the figure is NaN.
 
 Examples
 --------
@@ -21,6 +22,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from cbp.errors import unknown
 
 if TYPE_CHECKING:
     from cbp._typing import Array, MetricLike
@@ -50,8 +53,12 @@ def accuracy(y: Array, outputs: Array) -> float:
         Class labels, or rows whose largest entry is at the class.
     outputs : ndarray, shape (n, n_L)
     """
+    y, outputs = _arrays(y, outputs)
     if outputs.shape[1] == 1:
         return binary_accuracy(y, outputs)
+    if y.ndim > 1:
+        known = ~np.isnan(y).any(axis=1)
+        y, outputs = y[known], outputs[known]
     return _share(np.argmax(outputs, axis=1) == (y if y.ndim == 1 else np.argmax(y, axis=1)))
 
 
@@ -62,7 +69,8 @@ def binary_accuracy(y: Array, outputs: Array) -> float:
     ----------
     y, outputs : ndarray, shape (n, n_L)
     """
-    return _share((outputs >= 0.5) == (y.reshape(outputs.shape) >= 0.5))
+    y, outputs, known = _apart(y, outputs)
+    return _share(((outputs >= 0.5) == (y >= 0.5))[known])
 
 
 def sign_accuracy(y: Array, outputs: Array) -> float:
@@ -72,7 +80,8 @@ def sign_accuracy(y: Array, outputs: Array) -> float:
     ----------
     y, outputs : ndarray, shape (n, n_L)
     """
-    return _share((outputs > 0) == (y.reshape(outputs.shape) > 0))
+    y, outputs, known = _apart(y, outputs)
+    return _share(((outputs > 0) == (y > 0))[known])
 
 
 def precision(y: Array, outputs: Array) -> float:
@@ -116,7 +125,7 @@ def mean_squared_error(y: Array, outputs: Array) -> float:
     y : ndarray, shape (n, n_L), or (n,) class labels
     outputs : ndarray, shape (n, n_L)
     """
-    return _mean(_errors(y, outputs) ** 2)
+    return _mean(np.concatenate(_errors(y, outputs)[0]) ** 2)
 
 
 def root_mean_squared_error(y: Array, outputs: Array) -> float:
@@ -132,7 +141,7 @@ def mean_absolute_error(y: Array, outputs: Array) -> float:
     y : ndarray, shape (n, n_L), or (n,) class labels
     outputs : ndarray, shape (n, n_L)
     """
-    return _mean(np.abs(_errors(y, outputs)))
+    return _mean(np.abs(np.concatenate(_errors(y, outputs)[0])))
 
 
 def r2(y: Array, outputs: Array) -> float:
@@ -145,37 +154,57 @@ def r2(y: Array, outputs: Array) -> float:
     y : ndarray, shape (n, n_L), or (n,) class labels
     outputs : ndarray, shape (n, n_L)
     """
-    errors, scores = _errors(y, outputs), []
-    targets = outputs.astype(np.float64) - errors
-    for j in range(outputs.shape[1]):
-        residual = math.fsum((errors[:, j] ** 2).tolist())
-        spread = math.fsum(((targets[:, j] - _mean(targets[:, j])) ** 2).tolist())
-        scores.append(1 - residual / spread if spread else float(residual == 0))
+    scores = []
+    for errors, targets in zip(*_errors(y, outputs), strict=True):
+        residual = math.fsum((errors**2).tolist())
+        spread = math.fsum(((targets - _mean(targets)) ** 2).tolist())
+        scores.append(1 - residual / spread if spread else float(residual == 0) if len(errors) else math.nan)
     return math.fsum(scores) / len(scores)
 
 
+def _arrays(y: Any, outputs: Any) -> tuple[Array, Array]:
+    """Return both as arrays, which must have as many rows."""
+    y, outputs = np.asarray(y), np.asarray(outputs)
+    if outputs.ndim != 2 or y.shape[:1] != outputs.shape[:1]:
+        raise ValueError(
+            "metrics need the targets of n rows and the outputs that predict returns for them, (n, n_L); "
+            f"the shapes are {y.shape} and {outputs.shape}"
+        )
+    return y, outputs
+
+
 def _share(right: Array) -> float:
-    return int(np.count_nonzero(right)) / right.size
+    return int(np.count_nonzero(right)) / right.size if right.size else math.nan
 
 
 def _mean(values: Array) -> float:
-    return math.fsum(values.ravel().tolist()) / values.size
+    return math.fsum(values.tolist()) / values.size if values.size else math.nan
 
 
-def _errors(y: Array, outputs: Array) -> Array:
-    """Return output - target in double; labels are rows that are 1 there, else 0."""
-    errors: Array = outputs.astype(np.float64)
+def _apart(y: Any, outputs: Any) -> tuple[Array, Array, Array]:
+    """Return targets and outputs in the same shape, and which of the targets are known."""
+    y, outputs = _arrays(y, outputs)
+    y = y.reshape(outputs.shape)
+    return y, outputs, ~np.isnan(y)
+
+
+def _errors(y: Array, outputs: Array) -> tuple[list[Array], list[Array]]:
+    """Return output - target in double, and the target, of each output where its target is known."""
+    y, outputs = _arrays(y, outputs)
     if y.ndim == 1 and outputs.shape[1] > 1:
-        errors[np.arange(len(y)), y] -= 1
-        return errors
-    return errors - y.reshape(outputs.shape)
+        y = np.eye(outputs.shape[1])[y]
+    y, outputs, known = _apart(y.astype(np.float64), outputs.astype(np.float64))
+    errors = outputs - y
+    each = range(outputs.shape[1])
+    return [errors[known[:, j], j] for j in each], [y[known[:, j], j] for j in each]
 
 
 def _positives(y: Array, outputs: Array) -> tuple[int, int, int]:
     """Return how many are positive and said to be, how many are, how many are said to be."""
+    y, outputs = _arrays(y, outputs)
     if y.shape != outputs.shape:
         raise ValueError("precision, recall and f1 need targets of 0 and 1 for every output, not class labels")
-    are, said = y >= 0.5, outputs >= 0.5
+    are, said = y >= 0.5, (outputs >= 0.5) & ~np.isnan(y)
     return int(np.count_nonzero(are & said)), int(np.count_nonzero(are)), int(np.count_nonzero(said))
 
 
@@ -224,7 +253,7 @@ def _is_pair(one: Any) -> bool:
 def _resolve(one: Any, loss: str) -> tuple[str, Metric]:
     if isinstance(one, str):
         if one not in __all__:
-            raise ValueError(f"no metric {one!r}; there are {', '.join(__all__)}")
+            raise unknown("metric", one, __all__)
         return one, ACCURACIES.get(loss, accuracy) if one == "accuracy" else globals()[one]
     if _is_pair(one):
         return one

@@ -50,36 +50,36 @@ class Network(Textbook, Trainer):
         (m,), and dC/da, (m, n_L). Default: the one that belongs to the output, that is half_squared_error for
         identity, binary_cross_entropy for sigmoid, categorical_cross_entropy for softmax, negative_log_likelihood for
         log_softmax, poisson for exp, and half_squared_error for all others.
-    init : str, row of `cbp.initializers`, or function, optional
-        How the weights start, where a `Dense` says nothing else; biases start at zero, but for nguyen_widrow. Default:
-        for every layer the one that its activation's row names. A function of (fan_in, fan_out, seed) returns the
-        weights of one layer, shape (fan_in, fan_out); it acts at once and is not part of the configuration.
-    dtype : "float32" or "float64", default "float32"
-        Type of parameters and outputs; data are converted to it.
-    reduction : "mean" or "sum", default "mean"
-        The objective J: the weighted mean of the samples' costs, or their weighted sum.
-    seed : int, optional
-        From 0 to 2**64 - 1. Decides the weights, every shuffle and all noise. Default: drawn anew, and kept in `seed`.
     heads : list of `Head`, or of tuples (slice, activation, loss, weight), optional
         Parts of the output layer, in order and without a gap, each with an activation and a loss of its own. The cost
         of a sample is the sum of theirs, each times its weight. Targets are those of all heads side by side, or a tuple
         with the targets, or class labels, of each.
+    reduction : "mean" or "sum", default "mean"
+        The objective J: the weighted mean of the samples' costs, or their weighted sum.
     missing_targets : bool, default False
-        A target may be NaN, which costs nothing and teaches nothing; where targets are distributions, a whole row. n in
-        a loss that is a mean over the outputs stays their number. A loss of your own gets the NaN itself.
+        A target may be NaN, which costs nothing and teaches nothing; where targets are distributions, a whole row or
+        its class label. A loss of your own gets the NaN itself.
     scale_inputs, scale_targets : str or tuple, optional
-        Scale every column: x' = (x - center) / scale, computed in float64. "standard": mean and standard deviation
-        (divisor n); "minmax": to 0 to 1, or ("minmax", low, high); "robust": median and interquartile range. They are
-        learned from the training rows of the first `fit` or `partial_fit`, unweighted, and kept then; a column without
-        spread has scale 1. Or numbers of your own, (center, scale), each one for all columns or one a column. Data are
-        passed in units of their own and predictions returned in them; losses, `forward`, `activations` and `trace` are
-        those of the scaled numbers. See `learn_scaling`, `input_scaling`, `target_scaling`.
+        Scale every column: x' = (x - center) / scale. "standard": mean and standard deviation (divisor n); "minmax": to
+        0 to 1, or ("minmax", low, high); "robust": median and interquartile range. They are learned from the training
+        rows of the first `fit` or `partial_fit`, unweighted, and kept then; or numbers of your own, (center, scale),
+        each one for all columns or one a column. Data are passed in units of their own and predictions returned in
+        them; losses, `forward`, `activations` and `trace` are those of the scaled numbers. See `learn_scaling`,
+        `input_scaling`, `target_scaling`.
     input_noise : float, default 0
         Standard deviation of the normal numbers that training adds to the inputs, the scaled ones if they are, drawn
         anew for every sample and update. Small noise acts like a penalty on the slope of the outputs (Bishop, Neural
         Computation 7, 1995).
     input_dropout : float, default 0
         Share of the inputs that training leaves out, as `Dense` has it for the units of a layer; after the noise.
+    init : str, row of `cbp.initializers`, or function, optional
+        How the weights start, where a `Dense` says nothing else; biases start at zero, but for nguyen_widrow. Default:
+        for every layer the one that its activation's row names. A function of (fan_in, fan_out, seed) returns the
+        weights of one layer, shape (fan_in, fan_out); it acts at once and is not part of the configuration.
+    seed : int, optional
+        From 0 to 2**64 - 1. Decides the weights, every shuffle and all noise. Default: drawn anew, and kept in `seed`.
+    dtype : "float32" or "float64", default "float32"
+        Type of parameters and outputs; data are converted to it.
 
     Raises
     ------
@@ -114,32 +114,32 @@ class Network(Textbook, Trainer):
         activation: ActivationLike | Sequence[ActivationLike] = "sigmoid",
         output: ActivationLike | Sequence[ActivationLike] | None = None,
         loss: LossLike | None = None,
-        init: InitLike | None = None,
-        dtype: DTypeLike = "float32",
-        reduction: str = "mean",
-        seed: int | None = None,
         heads: HeadsLike | None = None,
+        reduction: str = "mean",
         missing_targets: bool = False,
         scale_inputs: ScalingLike | None = None,
         scale_targets: ScalingLike | None = None,
         input_noise: float = 0.0,
         input_dropout: float = 0.0,
+        init: InitLike | None = None,
+        seed: int | None = None,
+        dtype: DTypeLike = "float32",
     ) -> None:
         spec = Spec(
             layers,
-            activation,
-            output,
-            loss,
-            init,
-            dtype,
-            reduction,
-            seed,
+            activation=activation,
+            output=output,
+            loss=loss,
             heads=heads,
+            reduction=reduction,
             missing_targets=missing_targets,
             scale_inputs=scale_inputs,
             scale_targets=scale_targets,
             input_noise=input_noise,
             input_dropout=input_dropout,
+            init=init,
+            seed=seed,
+            dtype=dtype,
         )
         plan = spec.plan()
         self._setup(spec, plan, spec.initial(plan))
@@ -261,7 +261,8 @@ class Network(Textbook, Trainer):
         X, y, sample_weight
             One sample or a small batch, as for `loss`.
         learning_rate : float, default 0.5
-            Step length of the update, as for `update`. It is one without noise.
+            Step length of the update, as for `update`. It is one without noise; penalties, fixed parameters and
+            max_norm take part.
         dialect : {"cbp", "A", "B", "C", "D", "E"}, default "cbp"
             Whose names, order of indices and habits: cbp's own, which can express every network, or those of one of
             the five derivations of the documentation, in corrected form.
@@ -275,8 +276,7 @@ class Network(Textbook, Trainer):
         Raises
         ------
         ValueError, TypeError
-            The data do not fit the network, or the dialect cannot express it: the message says what does not fit. The
-            network has penalties, a max_norm or fixed parameters, which a trace does not show.
+            The data do not fit the network, or the dialect cannot express it: the message says what does not fit.
         DivergenceError
             The objective is not finite.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cbp._typing import ActivationLike, Array
     from cbp.tables import Row
 
-ROWS, INPUTS, UNITS, OUTPUTS = 7, 5, 6, 3
+ROWS, INPUTS, UNITS, OUTPUTS = 5, 3, 4, 3
 EPOCHS, BATCH = 20, 3
 
 
@@ -44,7 +44,9 @@ class SelfTest:
 
 
 def selftest(verbose: bool = False) -> SelfTest:
-    """Check gradients of every activation with every loss it goes with, and that all instruction sets agree.
+    """Check gradients of every activation with every loss, training with every optimiser, every initialiser.
+
+    The gradients are compared with numeric ones; of the rest, that all instruction sets give the same bits.
 
     Parameters
     ----------
@@ -75,12 +77,19 @@ def _checks() -> Iterator[tuple[str, bool]]:
         for layers, loss in combinations():
             net = Network([INPUTS, *layers], loss=loss, dtype=dtype, seed=1)
             X, y = samples(OUTPUTS)
-            yield f"gradient, {net}", gradcheck(net, X, y).ok
+            yield f"gradient, {net._spec}", gradcheck(net, X, y).ok
         net = Network(_joined("tanh"), dtype=dtype, seed=1)
-        yield f"gradient, {net}", gradcheck(net, *samples(OUTPUTS)).ok
-        reference = _trained(dtype, "scalar")
-        for isa in _core.isas():
-            yield f"{isa} gives the bits of scalar, {dtype}", _trained(dtype, isa) == reference
+        yield f"gradient, {net._spec}", gradcheck(net, *samples(OUTPUTS)).ok
+        for optimizer in tables.optimizers:
+            wanted, falls = _trained(dtype, "scalar", optimizer)
+            yield f"training lowers the loss, {optimizer}, {dtype}", falls
+            for isa in _core.isas():
+                same = _trained(dtype, isa, optimizer)[0] == wanted
+                yield f"{isa} gives the bits of scalar, {optimizer}, {dtype}", same
+        for init in tables.initializers:
+            start = _initial(dtype, "scalar", init)
+            for isa in _core.isas():
+                yield f"{isa} gives the bits of scalar, {init}, {dtype}", _initial(dtype, isa, init) == start
 
 
 def combinations() -> Iterator[tuple[list[Dense], Row]]:
@@ -109,18 +118,31 @@ def samples(classes: int) -> tuple[Array, Array]:
     return X, np.eye(classes)[np.arange(ROWS) % classes]
 
 
-def _trained(dtype: str, isa: str) -> bytes:
-    """Return the parameters after a short training with this instruction set."""
+def _spec(dtype: str, init: str | None = None) -> Spec:
+    """Return a network that has every activation, and weights by one initialiser."""
     hidden = [row for row in tables.activations.values() if not row.row_wise]
-    spec = Spec(_joined(hidden), dtype=dtype, seed=1)
+    return Spec(_joined(hidden), init=init, dtype=dtype, seed=1)
+
+
+def _initial(dtype: str, isa: str, name: str) -> bytes:
+    """Return the first parameters, made with this instruction set."""
+    spec = _spec(dtype, name)
+    return bytes(spec.initial(spec.plan(isa)).tobytes())
+
+
+def _trained(dtype: str, isa: str, name: str) -> tuple[bytes, bool]:
+    """Return the parameters after a short training with this instruction set, and whether the loss fell."""
+    spec = _spec(dtype)
     plan = spec.plan(isa)
     memory = _core.Memory(plan, spec.initial(plan))
-    optimizer = optimizers.get("adam")
+    optimizer = optimizers.get(name)
     memory.set_optimizer(optimizer.row, optimizer.args)
     X, y = (np.ascontiguousarray(array, dtype) for array in samples(OUTPUTS))
-    for epoch in range(EPOCHS):
+    losses = [
         memory.epoch(X, y, None, _core.permutation(1, epoch, ROWS), BATCH, optimizer.learning_rate)
-    return bytes(memory.theta.tobytes())
+        for epoch in range(EPOCHS)
+    ]
+    return bytes(memory.theta.tobytes()), losses[-1] < losses[0]
 
 
 def _show(line: tuple[str, Any]) -> str:

@@ -87,7 +87,8 @@ class Trainer(State):
             What to measure after every epoch, on the rows trained on (an extra prediction of them all; not with
             batches) and on those of the validation: a name of `cbp.metrics`, or a function of targets (n, n_L), or
             labels (n,), and outputs (n, n_L). The figures go by the metric's name, those of the validation by
-            ``val_<name>``. Functions only with heads or gaussian_nll; missing targets are NaN for them too.
+            ``val_<name>``. Functions only with heads or gaussian_nll. Missing targets do not count; functions
+            of your own get the NaN.
         shuffle : bool, default True
             Take the rows in a new random order in every epoch, by the network's seed and epoch counter. Batches stay
             in the order that they come in.
@@ -273,7 +274,7 @@ def _validate(net: Trainer, held_out: Samples, wanted: dict[str, Metric]) -> dic
     """Return loss and metrics of the held-out samples, and their accuracy where the loss tells classes apart."""
     figures = {"val_loss": net._plan.evaluate(net.params, *held_out)}
     loss = net._spec.loss.name
-    if loss in ACCURACIES and "accuracy" not in wanted and not net._spec.missing_targets:
+    if loss in ACCURACIES and "accuracy" not in wanted:
         wanted = by_name("accuracy", loss) | wanted
     if wanted:
         outputs = np.empty((len(held_out.X), net._spec.n_out), net.dtype)

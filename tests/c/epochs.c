@@ -22,8 +22,11 @@ int main(int argc, char **argv) {
     cbp_opt opt = {.kind = CBP_OPT_adam, .arg = {0.9, 0.999, 1e-8}};
     if (n < 1 || cbp_net_new(&net, &spec) || cbp_pool_new(&pool, atoi(argv[2]))) return 2;
     const size_t params = (size_t)cbp_n_params(net);
-    const cbp_mem mem = {zeros(params), zeros(params), zeros(2 * params), malloc(cbp_work_bytes(net, BATCH, CBP_EPOCH)),
-                         pool};
+    const cbp_mem mem = {.theta = zeros(params),
+                         .grad = zeros(params),
+                         .slots = zeros(2 * params),
+                         .work = malloc(cbp_work_bytes(net, BATCH, CBP_EPOCH)),
+                         .pool = pool};
     const cbp_data data = {.n = n, .x = zeros((size_t)n * N_IN), .y = zeros((size_t)n * N_OUT)};
     int64_t *const order = malloc((size_t)n * sizeof *order);
     if (!mem.theta || !mem.grad || !mem.slots || !mem.work || !data.x || !data.y || !order) return 2;

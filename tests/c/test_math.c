@@ -81,9 +81,14 @@ CASE(softplus_is_within_2_5_units) {
     accurate(apply_act, CBP_ACT_softplus, exact_softplus, -87, 40, 1, 2.5);
     accurate(apply_act, CBP_ACT_softplus, exact_softplus, -2, 2, 1, 2.5);
 }
-CASE(normal_distribution_is_within_4_units) {
-    accurate(apply_math, CBP_NORMAL_CDF, exact_normal_cdf, -13, 6, 1, 4);
-    accurate(apply_math, CBP_NORMAL_CDF, exact_normal_cdf, -1, 1, 1, 4);
+CASE(normal_distribution_is_within_2_5_units) {
+    accurate(apply_math, CBP_NORMAL_CDF, exact_normal_cdf, -13, 6, 1, 2.5);
+    accurate(apply_math, CBP_NORMAL_CDF, exact_normal_cdf, -1, 1, 1, 2.5);
+}
+CASE(erf_is_within_2_5_units) {
+    accurate(apply_math, CBP_ERF, erfl, -6, 6, 1, 2.5);
+    accurate(apply_math, CBP_ERF, erfl, -1, 1, 1, 2.5);
+    accurate(apply_math, CBP_ERF, erfl, 1e-30, 1, 0, 2.5);
 }
 CASE(gaussian_is_within_2_5_units) {
     accurate(apply_act, CBP_ACT_gaussian, exact_gaussian, -9, 9, 1, 2.5);
@@ -149,6 +154,11 @@ CASE(ends_and_special_values_of_the_normal_distribution) {
     static const double x[] = {INFINITY, -INFINITY, 1e30, -1e30, NAN};
     static const double want[] = {1, 0, 1, 0, NAN};
     equals(apply_math, CBP_NORMAL_CDF, 5, x, want);
+}
+CASE(ends_and_special_values_of_erf) {
+    static const double x[] = {0, -0.0, INFINITY, -INFINITY, 1e30, -1e30, NAN};
+    static const double want[] = {0, -0.0, 1, -1, 1, -1, NAN};
+    equals(apply_math, CBP_ERF, 7, x, want);
 }
 CASE(ends_and_special_values_of_sin_and_cos) {
     static const double x[] = {0, -0.0, INFINITY, -INFINITY, NAN};

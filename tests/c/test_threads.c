@@ -47,7 +47,11 @@ static outcome train(const task *t, cbp_optimizer kind, int64_t batch, cbp_pool 
                  .grad = zeros(t->dtype, t->n_params),
                  .slots = zeros(t->dtype, t->n_params * n_slots),
                  .out = reals(t->dtype, (int64_t)ROWS * t->n_out)};
-    const cbp_mem mem = {o.theta, o.grad, o.slots, block(cbp_work_bytes(t->net, ROWS, CBP_EPOCH)), pool};
+    const cbp_mem mem = {.theta = o.theta,
+                         .grad = o.grad,
+                         .slots = o.slots,
+                         .work = block(cbp_work_bytes(t->net, ROWS, CBP_EPOCH)),
+                         .pool = pool};
     const cbp_data data = {.n = ROWS, .x = t->x, .y = t->y}, weighted = {ROWS, t->x, t->y, NULL, t->weight};
     cbp_opt opt = {.kind = kind};
     cbp_report report;

@@ -3,6 +3,8 @@
     dialects    notations: cbp's own and those of derivations A to E, as tables
     numbers     every number of the update, from the core, and the numeric checks
     symbols     what a formula is made of
+    steps       one number with its formula; a section of them
+    costs limits      formulas of what outputs cost; of what holds an update back: penalties, max_norm
     formulas    every number's formula in a dialect
     text html picture     three ways to show them
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
     from cbp._state import State
     from cbp._typing import ArrayLike
-    from cbp.trace.formulas import Section, Step
+    from cbp.trace.steps import Section, Step
 
 __all__ = ["Check", "Trace"]
 
@@ -58,7 +60,6 @@ class Trace:
     def __init__(
         self, net: State, X: ArrayLike, y: ArrayLike, weight: ArrayLike | None, learning_rate: float, dialect: Any
     ) -> None:
-        _require_all_shown(net)
         found = dialects.find(dialect)
         self.numbers = Numbers(net, X, y, weight, real(learning_rate, "learning_rate"))
         self._formulas = Formulas(self.numbers, found)
@@ -78,8 +79,8 @@ class Trace:
         return self._formulas.sections()
 
     def check(self, step: Step) -> Check | None:
-        """Return the numeric check of a delta or of an entry of the gradient, None for all else."""
-        if step.quantity not in ("delta", "gradient"):
+        """Return the numeric check of a delta or of an entry of the gradient that is not fixed, None for all else."""
+        if step.quantity not in ("delta", "gradient") or step.remark == "fixed":
             return None
         key = step.quantity, step.layer, step.indices
         if key not in self._checks:
@@ -95,13 +96,15 @@ class Trace:
         list of dict
             With the keys
 
-            - `quantity`: input, net input, activation, target, cost, delta, gradient or update;
+            - `quantity`: input, net input, activation, target, cost, penalty, delta, gradient or update; of weights
+              that are too long, length, factor and shortening;
             - `layer`: as in the book, 0 to L; `sample`: the row, from 0, or None;
             - `indices`: where cbp keeps the number: (row, unit) in `net.activations[layer]` and the like, (from, to) in
-              `net.layers[layer - 1].theta` for gradient and update, row 0 being the bias;
+              `net.layers[layer - 1].theta` for gradient, update and shortening, row 0 being the bias;
             - `symbol`, `formula`, `numbers`: its name in the dialect, what it is made of, the same with numbers;
               a sum of more than six terms shows the first three and the last;
-            - `value`;
+            - `value`; NaN of a target that is missing;
+            - `remark`: "fixed" or "missing target" where this is why the number is what it is, else empty;
             - `numeric`, `step`, `error`: of delta and gradient the derivative by central differences, the step h that
               was taken, and the relative error; else None.
 
@@ -129,6 +132,7 @@ class Trace:
             "formula": with_symbols(step.formula),
             "numbers": with_numbers(step.formula),
             "value": step.value,
+            "remark": step.remark,
             "numeric": None if check is None else check.numeric,
             "step": None if check is None else check.step,
             "error": None if check is None else check.error,
@@ -219,13 +223,3 @@ class Trace:
 
     def _repr_html_(self) -> str:
         return self.to_html()
-
-
-def _require_all_shown(net: State) -> None:
-    """Raise a ValueError for what takes part in an update and has no place in the formulas."""
-    for number, layer in enumerate(net._spec.layers, 1):
-        for name in ("l1", "l2", "max_norm"):
-            if getattr(layer, name):
-                raise ValueError(f"a trace does not show {name}, which layer {number} has")
-    if net.mask is not None or not all(layer.trainable for layer in net.layers):
-        raise ValueError("a trace shows the update of all parameters, and some of this network are fixed")

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cbp.errors import unknown
-from cbp.trace.symbols import Symbol, Value
+from cbp.trace.symbols import Index, Symbol, Value
 
 if TYPE_CHECKING:
     from cbp.trace.numbers import Numbers
-
-Index = int | str
 
 
 @dataclass(frozen=True)
@@ -184,10 +182,10 @@ def require_fit(dialect: Dialect, n: Numbers) -> None:
     reasons = [
         reason
         for fails, reason in (
-            (dialect.losses and n.loss_row.name not in dialect.losses,
+            (dialect.losses and len(n.parts) == 1 and n.loss_row.name not in dialect.losses,
              f"is written for the loss {' or '.join(dialect.losses)}, not {n.loss_row}"),
             (dialect.unit_wise and n.row_wise,
-             f"has activations of single units only, {n.activation(n.L, 0)} is one of a whole row"),
+             f"has activations of single units only, {_row_wise(n)} is one of a whole row"),
             (dialect.bias == "none" and any(theta[0].any() for theta in n.theta[1:]),
              "has no biases, and some of this network's are not 0"),
             (n.m > 1 and not dialect.batch,
@@ -195,12 +193,29 @@ def require_fit(dialect: Dialect, n: Numbers) -> None:
             (n.m > 1 and dialect.batch and dialect.reduction not in ("", n.reduction),
              f"is written for reduction={dialect.reduction!r}"),
             (n.s is not None and not dialect.weighted, "has no sample weights"),
-            (dialect is not CBP and any(n.steepness(l) != 1 for l in range(1, n.L + 1)), "has no steepness"),
-            (dialect is not CBP and any(len(n.sources(l)) > 1 for l in range(1, n.L + 1)),
-             "has no skip connections"),
+            *((dialect is not CBP and fails, f"has no {what}") for what, fails in _beyond(n)),
         )
         if fails
     ]  # fmt: skip
     if reasons:
         fitting = "dialect='cbp' expresses every network"
         raise ValueError(f"{dialect.title} {'; and it '.join(reasons)} ({fitting})")
+
+
+def _row_wise(n: Numbers) -> str:
+    """Return the name of the output's activation that is one of a whole row."""
+    return next((str(n.activation(n.L, part.units.start)) for part in n.parts if part.row_wise), "")
+
+
+def _beyond(n: Numbers) -> list[tuple[str, bool]]:
+    """Return what no derivation has, and whether this network or its samples have it."""
+    layers = range(1, n.L + 1)
+    return [
+        ("steepness", any(n.steepness(l) != 1 for l in layers)),
+        ("skip connections", any(len(n.sources(l)) > 1 for l in layers)),
+        ("heads", len(n.parts) > 1),
+        ("penalties", any(any(n.penalties(l)) for l in layers)),
+        ("max_norm", any(n.max_norm(l) is not None for l in layers)),
+        ("fixed parameters", any(n.fixed[l].any() for l in layers)),
+        ("missing targets", bool((n.y != n.y).any())),
+    ]

@@ -7,11 +7,14 @@ a section. In `theta[l]` and `grad[l]` index 0 of the unit before is the bias, s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cbp.trace.dialects import NAMES, NOTES, Dialect, Index, Letter, require_fit
-from cbp.trace.symbols import Formula, Group, Piece, Symbol, join, shifted, total
+from cbp.trace.costs import Cost
+from cbp.trace.dialects import NAMES, NOTES, Dialect, Letter, require_fit
+from cbp.trace.limits import Limits
+from cbp.trace.steps import TITLES, Section, Step
+from cbp.trace.symbols import ZERO, Formula, Group, Index, Symbol, at, join, shifted, total
 
 if TYPE_CHECKING:
     from cbp._typing import Array
@@ -19,65 +22,9 @@ if TYPE_CHECKING:
 
 SAMPLE = "r"  # index letter of the samples
 
-TITLES = {
-    "input": "Inputs",
-    "net input": "Layer {layer}: net inputs",
-    "activation": "Layer {layer}: activations",
-    "target": "Targets",
-    "cost": "Cost",
-    "delta": "Layer {layer}: deltas",
-    "gradient": "{below} to {layer}: gradient",
-    "update": "{below} to {layer}: update",
-}
-
 # Of the layer and (sample, unit), or (unit before, unit): a symbol, and its formula
 ToSymbol = Callable[[int, Index, Index], Symbol]
 ToFormula = Callable[[int, Index, Index], Formula]
-
-# Losses whose delta at the output is a - y
-CROSS_ENTROPIES = {"binary_cross_entropy", "categorical_cross_entropy"}
-
-# Costs that are spelt out: what stands before the sum over the outputs, and its terms of output a and target y
-COSTS: dict[str, tuple[Formula, Callable[[Symbol, Symbol], Formula]]] = {
-    "half_squared_error": (("½", "·"), lambda a, y: ("(", a, "-", y, ")²")),
-    "binary_cross_entropy": (
-        ("-",),
-        lambda a, y: ("[", y, "·", "log ", a, "+", "(1", "-", y, ")", "·", "log(1", "-", a, ")", "]"),
-    ),
-    "categorical_cross_entropy": (("-",), lambda a, y: (y, "·", "log ", a)),
-}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One number: symbol = formula = value. `indices` are those of the number in cbp's arrays, from 0."""
-
-    quantity: str
-    layer: int
-    sample: int | None
-    indices: tuple[int, ...]
-    symbol: Symbol
-    formula: Formula
-    value: float
-
-
-@dataclass(frozen=True)
-class Section:
-    """All numbers of one quantity in one layer: general formula, its name, a note on the printed one, n steps."""
-
-    quantity: str
-    title: str
-    symbol: Symbol
-    formula: Formula
-    name: str
-    note: str
-    n: int
-    step: Callable[[int], Step]
-
-    @property
-    def sign(self) -> str:
-        """What stands between symbol and formula."""
-        return "←" if self.quantity == "update" and not self.symbol.base.endswith("\u0302") else "="
 
 
 class Formulas:
@@ -86,12 +33,14 @@ class Formulas:
     def __init__(self, numbers: Numbers, dialect: Dialect) -> None:
         require_fit(dialect, numbers)
         self.n, self.d = numbers, dialect
+        self.costs = [Cost(self, part) for part in numbers.parts]
+        self.limits = Limits(self)
 
     # ---- symbols ----
 
     def _unit(self, letter: Letter, l: int, r: Index, j: Index, values: Array | None) -> Symbol:
         """Return the symbol of unit j of sample r; values are (m, n_l)."""
-        value = None if values is None else _at(values, r, j)
+        value = None if values is None else at(values, r, j)
         if self.d.sample == "sup" and letter is self.d.target:
             return letter(l, j, mark=f"({r})", value=value)
         if self.n.m == 1:
@@ -136,16 +85,20 @@ class Formulas:
 
     def new(self, l: int, i: Index, j: Index) -> Symbol:
         """Return a weight or bias after the update."""
-        symbol = self.theta(l, i, j, self.n.new[l])
+        symbol = self.theta(l, i, j, self.n.moved[l])
         return replace(symbol, base=symbol.base + self.d.new)
 
-    def cost(self, r: Index | None = None) -> Symbol:
-        """Return the objective, or the cost of sample r."""
+    def cost(self, r: Index | None = None, part: Cost | None = None) -> Symbol:
+        """Return the objective, or the cost of sample r, or what of it is that of a part of the outputs."""
         if r is None:
             return Symbol(self.d.cost, value=self.n.loss)
-        value = None if isinstance(r, str) else self.n.costs[r - 1]
-        above = self.d.sample == "sup"
-        return Symbol(self.d.cost_of_one, "" if above else str(r), f"[{r}]" if above else "", value=value)
+        costs = self.n.costs if part is None else self.n.part_costs[part.part.number]
+        value = None if isinstance(r, str) else costs[r - 1]
+        if self.d.sample == "sup":
+            return Symbol(self.d.cost_of_one, "", f"[{r}]", value=value)
+        below = "" if self.n.m == 1 and self.n.s is None else str(r)
+        above = "" if part is None else f"({part.part.number + 1})"
+        return Symbol(self.d.cost_of_one, below, above, value=value)
 
     def _sum(self, letter: str, n: int, term: Callable[[Index], Formula], general: bool) -> Formula:
         return (Symbol("Σ", letter), " ", *term(letter)) if general else total(n, term)
@@ -176,7 +129,7 @@ class Formulas:
         k, row = next(source for source in reversed(sources) if i > source[1] or i == 0)
         return self.a(k, r, i - row if i else 0)
 
-    def _steep(self, l: int, formula: Formula) -> Formula:
+    def steep(self, l: int, formula: Formula) -> Formula:
         """Return the formula times the layer's steepness, which is not written where it is 1."""
         s = self.n.steepness(l)
         return formula if s == 1 else (f"{s:g}", "·", *formula)
@@ -184,41 +137,37 @@ class Formulas:
     def activation(self, l: int, r: Index, j: Index) -> Formula:
         """Return g(z), or g(s z)."""
         row = self.n.activation(l, 0 if isinstance(j, str) else j - 1)
-        if row.row_wise:
-            arguments = total(self.n.widths[l], lambda k: self._steep(l, (self.z(l, r, k),)), ",")
-            name = self.d.function.base if isinstance(j, str) else row.name
-            return Symbol(name, str(j)), "(", *arguments, ")"
-        return replace(self._function(l, j), value=str(row)), "(", *self._steep(l, (self.z(l, r, j),)), ")"
+        return replace(self._function(l, j), value=str(row)), "(", *self.steep(l, (self.z(l, r, j),)), ")"
 
     def _function(self, l: int, j: Index) -> Symbol:
         own = self.d.function.layer != ""  # derivation D: a function for every unit
         return self.d.function(l, j) if own else self.d.function(l)
 
     def cost_formula(self, r: Index) -> Formula:
-        """Return the cost of sample r."""
-        n_L = self.n.widths[-1]
-        form = None if self.n.loss_row.args.get("label_smoothing") else COSTS.get(self.n.loss_row.name)
-        if form is None:
-            outputs = total(n_L, lambda j: (self._output(r, j),), ",")
-            targets = total(self.n.y.shape[1], lambda j: (self.y(r, j),), ",")
-            return str(self.n.loss_row), "(", *outputs, ";", " ", *targets, ")"
-        front, term = form
-        inner = self._sum(self.d.to, n_L, lambda j: term(self._output(r, j), self.y(r, j)), isinstance(r, str))
-        return (*front, "(", *inner, ")") if n_L > 1 and not isinstance(r, str) else (*front, *inner)
-
-    def _output(self, r: Index, j: Index) -> Symbol:
-        return self.a(self.n.L, r, j)
+        """Return the cost of sample r, the weighted sum of its parts."""
+        if len(self.costs) == 1:
+            return self.costs[0].formula(r)
+        weights = [() if cost.part.weight == 1 else (f"{cost.part.weight:g}", "·") for cost in self.costs]
+        return join("+", [(*w, self.cost(r, cost)) for w, cost in zip(weights, self.costs, strict=True)])
 
     def objective(self, general: bool) -> Formula:
         """Return the mean or the sum of the samples' costs, or the cost of the only one."""
         n = self.n
-        if n.m == 1 and n.s is None:
+        if self._is_simple:
             return self.cost_formula(SAMPLE if general else 1)
 
         def term(r: Index) -> Formula:
             return *self._weight(r), self.cost(r)
 
-        return self._reduced(self._sum(SAMPLE, n.m, term, general))
+        alone = n.m == 1 and n.s is None
+        mean = term(1) if alone else self._reduced(self._sum(SAMPLE, n.m, term, general))
+        return *mean, *self.limits.penalties()
+
+    @property
+    def _is_simple(self) -> bool:
+        """Whether the objective is the cost of one sample, without parts."""
+        alone = self.n.m == 1 and self.n.s is None
+        return alone and len(self.costs) == 1 and not self.limits.penalized
 
     def _weight(self, r: Index) -> Formula:
         if self.n.s is None:
@@ -231,35 +180,38 @@ class Formulas:
             return inner
         if n.s is None:
             return "(", *inner, ")", "/", Symbol("m", value=float(n.m))
-        return "(", *inner, ")", "/", Group((Symbol("Σ", SAMPLE), " ", Symbol("s", SAMPLE)), _sum_of(n.s))
+        return "(", *inner, ")", "/", self._all_weights()
+
+    def _all_weights(self) -> Group:
+        assert self.n.s is not None
+        return Group((Symbol("Σ", SAMPLE), " ", Symbol("s", SAMPLE)), _sum_of(self.n.s))
 
     # ---- backward ----
 
-    def slope(self, l: int, r: Index, j: Index) -> Formula:
-        """Return da/dz, which is g'(z), or a(1 - a) where the dialect has that for a sigmoid."""
+    def share(self) -> Formula:
+        """Return how often a penalty counts, as a factor: once in a mean, once for every sample in a sum."""
+        n = self.n
+        if n.reduction != "sum" or (n.s is None and n.m == 1):
+            return ()
+        return (Symbol("m", value=float(n.m)) if n.s is None else self._all_weights(), "·")
+
+    def slope(self, l: int, r: Index, j: Index, slopes: Array | None = None, first: int = 0) -> Formula:
+        """Return da/dz, which is g'(z), or a(1 - a) where the dialect has that for a sigmoid.
+
+        `slopes` are those of the units from `first` on; default: of all of the layer.
+        """
         row = self.n.activation(l, 0 if isinstance(j, str) else j - 1)
         if self.d.sigmoid_slope and row.name == "sigmoid":
             return self.a(l, r, j), "·", "(1", "-", self.a(l, r, j), ")"
         function = self._function(l, j)
         prime = replace(function, base=function.base + "′")
-        pieces = prime, "(", *self._steep(l, (self.z(l, r, j),)), ")"
-        return (Group(self._steep(l, pieces), _at(self.n.slopes(l), r, j)),)
-
-    def error(self, r: Index, j: Index) -> Formula:
-        """Return the derivative of the cost by an output."""
-        if self.n.loss_row.name == "half_squared_error":
-            return "(", self.a(self.n.L, r, j), "-", self.y(r, j), ")"
-        return (replace(self.a(self.n.L, r, j), of=self._cost_base, value=_at(self.n.errors, r, j)),)
-
-    @property
-    def _cost_base(self) -> str:
-        return self.d.cost_of_one or self.d.cost
+        pieces = prime, "(", *self.steep(l, (self.z(l, r, j),)), ")"
+        values = self.n.slopes(l) if slopes is None else slopes
+        return (Group(self.steep(l, pieces), at(values, r, shifted(j, -first))),)
 
     def delta_formula(self, l: int, r: Index, j: Index) -> Formula:
-        """Return the error that arrives at unit j of layer l, times its slope."""
+        """Return the error that arrives at unit j of hidden layer l, times its slope."""
         n = self.n
-        if l == n.L:
-            return self._output_delta(r, j)
 
         def term(c: int, row: int, k: Index) -> Formula:
             pair = self.delta(c, r, k), self.w(c, shifted(j, row), k)
@@ -273,35 +225,6 @@ class Formulas:
             inner = total(len(above), lambda at: term(*above[at - 1]))
         return "(", *inner, ")", "·", *self.slope(l, r, j)
 
-    def _output_delta(self, r: Index, j: Index) -> Formula:
-        n = self.n
-        if n.loss_row.name in CROSS_ENTROPIES:
-            found = self._difference(r, j)
-            return found if n.steepness(n.L) == 1 else self._steep(n.L, ("(", *found, ")"))
-        if n.loss_row.head:
-            z = self._steep(n.L, (self.z(n.L, r, j),))
-            return self._steep(n.L, (f"{n.loss_row}′", "(", *z, ",", self.y(r, j), ")"))
-        if not n.row_wise:
-            return *self.error(r, j), "·", *self.slope(n.L, r, j)
-
-        def term(k: Index) -> Formula:
-            return *self.error(r, k), "·", self._jacobian(r, k, j)
-
-        return self._sum(self.d.above, n.widths[-1], term, isinstance(j, str))
-
-    def _difference(self, r: Index, j: Index) -> Formula:
-        """Return what a cross-entropy makes of an output and its target."""
-        smoothing = self.n.loss_row.args.get("label_smoothing", 0.0)
-        if not smoothing:
-            return self._output(r, j), "-", self.y(r, j)
-        shared = f"{smoothing:g}/{self.n.widths[-1]}"
-        return self._output(r, j), "-", f"(1 - {smoothing:g})", "·", self.y(r, j), "-", shared
-
-    def _jacobian(self, r: Index, k: Index, j: Index) -> Piece:
-        L = self.n.L
-        derivative = replace(self.z(L, r, j), of=str(self.a(L, r, k)), value=None)
-        return Group((derivative,), _at(self.n.slopes(L), r, k, j))
-
     def _product(self, l: int, r: Index, i: Index, j: Index) -> Formula:
         """Return delta times what came in over the weight; the delta alone for a bias without a unit."""
         delta = self.delta(l, r, j)
@@ -312,15 +235,18 @@ class Formulas:
 
     def gradient(self, l: int, i: Index, j: Index) -> Formula:
         """Return the derivative of the objective by the weight from i to j, by the bias of j for i = 0."""
+        return *self._data_gradient(l, i, j), *self.limits.slopes(l, i, j)
+
+    def _data_gradient(self, l: int, i: Index, j: Index) -> Formula:
+        """Return the derivative of the costs alone."""
         n = self.n
-        general = isinstance(j, str)
         if n.m == 1 and n.s is None and not self.d.always_divides:
             return self._product(l, 1, i, j)
 
         def term(r: Index) -> Formula:
             return *self._weight(r), *self._product(l, r, i, j)
 
-        return self._reduced(self._sum(SAMPLE, n.m, term, general) if n.m > 1 else term(1))
+        return self._reduced(self._sum(SAMPLE, n.m, term, isinstance(j, str)) if n.m > 1 else term(1))
 
     def update(self, l: int, i: Index, j: Index) -> Formula:
         """Return the parameter, less eta times its derivative."""
@@ -336,19 +262,44 @@ class Formulas:
         yield self._per_unit("input", 0, self.a, _given, n.A[0])
         for l in range(1, n.L + 1):
             yield self._per_unit("net input", l, self.z, self.net_input, n.Z[l])
-            yield self._per_unit("activation", l, self.a, self.activation, n.A[l])
+            yield from self._activations(l)
         yield self._per_unit("target", n.L, lambda _, r, j: self.y(r, j), _given, n.y)
         yield from self._costs()
-        for l in range(n.L, 0, -1):
+        yield from self._output_deltas()
+        for l in range(n.L - 1, 0, -1):
             yield self._per_unit("delta", l, self.delta, self.delta_formula, n.D[l])
         for l in range(1, n.L + 1):
             yield from self._per_parameter("gradient", l, self.derivative, self.gradient, n.grad[l])
         for l in range(1, n.L + 1):
-            yield from self._per_parameter("update", l, self.new, self.update, n.new[l])
+            yield from self._per_parameter("update", l, self.new, self.update, n.moved[l])
+        yield from self.limits.sections()
 
-    def _section(
+    def _activations(self, l: int) -> Iterator[Section]:
+        if l < self.n.L:
+            yield self._per_unit("activation", l, self.a, self.activation, self.n.A[l])
+            return
+        for cost in self.costs:
+            formula = _whatever_layer(cost.activation)
+            yield self._named(self._per_unit("activation", l, self.a, formula, self.n.A[l], cost.part.units), cost)
+
+    def _output_deltas(self) -> Iterator[Section]:
+        L = self.n.L
+        for cost in self.costs:
+            formula = _whatever_layer(cost.delta)
+            yield self._named(self._per_unit("delta", L, self.delta, formula, self.n.D[L], cost.part.units), cost)
+
+    def _named(self, section: Section, cost: Cost) -> Section:
+        """Return the section with the number of the head in its name, if there are several."""
+        if len(self.costs) == 1:
+            return section
+        units = cost.part.units
+        span = f"unit {units.stop}" if len(units) == 1 else f"units {units.start + 1} to {units.stop}"
+        return replace(section, name=f"head {cost.part.number + 1}, {span}")
+
+    def section(
         self, quantity: str, l: int, general: tuple[Symbol, Formula], part: str, n: int, step: Callable[[int], Step]
     ) -> Section:
+        """Return a section with the title of its quantity; `part` is what tables of names and notes call it."""
         number = l + self.d.net.shift
         below = [str(k + self.d.net.shift) for k, _ in self.n.sources(l)] if l else []
         layers = f"Layer{'s' if len(below) > 1 else ''} {', '.join(below)}"
@@ -356,31 +307,47 @@ class Formulas:
         key = self.d.name, part
         return Section(quantity, title, *general, NAMES.get(key, ""), NOTES.get(key, ""), n, step)
 
-    def _per_unit(self, quantity: str, l: int, symbol: ToSymbol, formula: ToFormula, values: Array) -> Section:
-        n_l = values.shape[1]
+    def _per_unit(
+        self, quantity: str, l: int, symbol: ToSymbol, formula: ToFormula, values: Array, units: range | None = None
+    ) -> Section:
+        units = range(values.shape[1]) if units is None else units
 
         def step(at: int) -> Step:
-            r, j = divmod(at, n_l)
+            r, j = at // len(units), units[at % len(units)]
             pieces = formula(l, r + 1, j + 1)
-            return Step(quantity, l, r, (r, j), symbol(l, r + 1, j + 1), pieces, float(values[r, j]))
+            remark = "missing target" if pieces == ZERO else ""
+            return Step(quantity, l, r, (r, j), symbol(l, r + 1, j + 1), pieces, float(values[r, j]), remark)
 
         place = ("output " if l == self.n.L else "hidden ") if quantity == "delta" else ""
         r: Index = 1 if self.n.m == 1 else SAMPLE
         general = symbol(l, r, self.d.to), formula(l, r, self.d.to)
-        return self._section(quantity, l, general, place + quantity, values.size, step)
+        return self.section(quantity, l, general, place + quantity, len(values) * len(units), step)
 
     def _costs(self) -> Iterator[Section]:
-        n = self.n
-        part = "cost"
-        if n.m > 1 or n.s is not None:
-
-            def one(r: int) -> Step:
-                return Step("cost", n.L, r, (r,), self.cost(r + 1), self.cost_formula(r + 1), n.costs[r])
-
-            yield self._section("cost", n.L, (self.cost(SAMPLE), self.cost_formula(SAMPLE)), part, n.m, one)
+        """Yield what heads, and samples, cost; penalties; and the objective."""
+        n, part = self.n, "cost"
+        for cost in self.costs if len(self.costs) > 1 else []:
+            yield self._named(self._per_sample(cost), cost)
+        if not self._is_simple:
+            yield self._per_sample(None)
             part = ""
+        yield from self.limits.costs()
         whole = Step("cost", n.L, None, (), self.cost(), self.objective(False), n.loss)
-        yield self._section("cost", n.L, (self.cost(), self.objective(True)), part, 1, lambda at: whole)
+        yield self.section("cost", n.L, (self.cost(), self.objective(True)), part, 1, lambda _: whole)
+
+    def _per_sample(self, of: Cost | None) -> Section:
+        """Return what every sample costs, or what of it is that of a part of the outputs."""
+        n = self.n
+        formula = self.cost_formula if of is None else of.formula
+        values = n.costs if of is None else n.part_costs[of.part.number]
+        where = () if of is None else (of.part.number,)
+
+        def one(r: int) -> Step:
+            pieces = formula(r + 1)
+            remark = "missing target" if pieces == ZERO else ""
+            return Step("cost", n.L, r, (r, *where), self.cost(r + 1, of), pieces, values[r], remark)
+
+        return self.section("cost", n.L, (self.cost(SAMPLE, of), formula(SAMPLE)), "cost", n.m, one)
 
     def _per_parameter(
         self, quantity: str, l: int, symbol: ToSymbol, formula: ToFormula, values: Array
@@ -392,24 +359,34 @@ class Formulas:
         weights = [("weight", low + 1, high + 1, shifted(self.d.from_, low)) for low, high in ends]
         parts: list[tuple[str, int, int, Index]] = [("bias", 0, 1, 0), *weights]
         for kind, low, high, i in parts if self.d.bias != "none" else parts[1:]:
+            fixed = self.n.fixed[l][low:high]
 
-            def step(at: int, low: int = low) -> Step:
+            def step(at: int, low: int = low, fixed: Array = fixed) -> Step:
                 i, j = low + at // cols, at % cols
-                return Step(quantity, l, None, (i, j), symbol(l, i, j + 1), formula(l, i, j + 1), float(values[i, j]))
+                is_fixed = bool(fixed[at // cols, j])
+                pieces = self._held(quantity, l, i, j + 1) if is_fixed else formula(l, i, j + 1)
+                remark = "fixed" if is_fixed else ""
+                return Step(quantity, l, None, (i, j), symbol(l, i, j + 1), pieces, float(values[i, j]), remark)
 
-            general = symbol(l, i, self.d.to), formula(l, i, self.d.to)
-            yield self._section(quantity, l, general, f"{kind} {quantity}", (high - low) * cols, step)
+            held = bool(fixed.all())
+            general = self._held(quantity, l, i, self.d.to) if held else formula(l, i, self.d.to)
+            part = "" if held else f"{kind} {quantity}"
+            section = self.section(quantity, l, (symbol(l, i, self.d.to), general), part, (high - low) * cols, step)
+            yield replace(section, note="all are fixed") if held else section
+
+    def _held(self, quantity: str, l: int, i: Index, j: Index) -> Formula:
+        """Return the gradient of a fixed parameter, or what it is after the update."""
+        return ZERO if quantity == "gradient" else (self.w(l, i, j),)
+
+
+def _whatever_layer(formula: Callable[[Index, Index], Formula]) -> ToFormula:
+    """Return a formula of the outputs as one of all layers."""
+    return lambda _, r, j: formula(r, j)
 
 
 def _given(l: int, r: Index, j: Index) -> Formula:
     """Inputs and targets are made of nothing."""
     return ()
-
-
-def _at(values: Array, *places: Index) -> float | None:
-    """Return the number at these places, counted from 1; None where one of them is a letter."""
-    known = [place - 1 for place in places if not isinstance(place, str)]
-    return float(values[tuple(known)]) if len(known) == len(places) else None
 
 
 def _sum_of(weights: Array) -> float:

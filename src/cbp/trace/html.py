@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cbp.trace import Trace
-    from cbp.trace.formulas import Section, Step
     from cbp.trace.numbers import Check
+    from cbp.trace.steps import Section, Step
     from cbp.trace.symbols import Formula, Piece
 
 STYLE = """
@@ -33,7 +33,7 @@ STYLE = """
 MINUS = "\u2212"
 TOKEN = re.compile(r"\d+(?:\.\d+)?|[^\W\d]\w*|\S")
 NAME = re.compile(r"([^\W\d_]+\u0302?)(?:_([^\W\d_]+))?|(\S)")
-SCRIPTED = re.compile(r"(?P<base>[^_^]+(?:_[^\W\d_]+\([^)]*\))?)_(?P<sub>\{[^}]*\}|\d+|\w)(?:\^(?P<sup>.+))?")
+SCRIPTED = re.compile(r"(?P<base>[^_^]+(?:_[^\W\d_]+\([^)]*\))?)(?:_(?P<sub>\{[^}]*\}|\d+|\w))?(?:\^(?P<sup>.+))?")
 
 
 def render(trace: Trace, max_rows: int) -> str:
@@ -63,6 +63,8 @@ def _general(section: Section) -> Iterator[str]:
 
 
 def _table(section: Section, steps: Sequence[Step], checks: Sequence[Check | None]) -> Iterator[str]:
+    if not steps:
+        return
     yield "<table>"
     for step, check in zip(steps, checks, strict=True):
         sign = f"<td>{section.sign}</td>"
@@ -74,6 +76,8 @@ def _table(section: Section, steps: Sequence[Step], checks: Sequence[Check | Non
         if check is not None:
             numeric, error = short(check.numeric, DIGITS), f"{check.error:.0e}"
             checked = "".join(f'<td class="number check">{_number(text)}</td>' for text in (numeric, error))
+        if step.remark:
+            checked += f'<td class="note">{step.remark}</td>'
         value = f'<td class="number">{_number(short(step.value, DIGITS))}</td>'
         yield f"<tr><td>{math((step.symbol,))}</td>{formula}{value}{checked}</tr>"
     yield "</table>"

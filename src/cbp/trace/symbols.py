@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cbp._typing import Array
 
 Value = float | str | None
 
@@ -26,7 +30,7 @@ class Symbol:
     value: Value = None
 
     def __str__(self) -> str:
-        below = "{" + self.sub + "}" if "," in self.sub else self.sub
+        below = "{" + self.sub + "}" if set(",+-") & set(self.sub) else self.sub
         front = f"∂{self.of}/∂" if self.of else ""
         return front + self.base + (f"_{below}" if below else "") + (f"^{self.sup}" if self.sup else "")
 
@@ -41,6 +45,9 @@ class Group:
 
 Piece = Symbol | Group | str
 Formula = tuple[Piece, ...]
+Index = int | str  # of a unit or a sample: a number from 1, or a letter
+
+ZERO: Formula = ("0",)  # of what is 0 for a reason that a remark gives
 
 SPACED = {"+": " + ", "-": " - ", "=": " = ", "←": " ← ", ",": ", "}
 TERMS = 6  # longer sums keep their first three terms and the last one
@@ -57,7 +64,13 @@ def total(n: int, term: Callable[[int], Formula], sign: str = "+") -> Formula:
 
 def shifted(i: int | str, offset: int) -> int | str:
     """Return the index that is so much larger, also for a letter."""
-    return i + offset if isinstance(i, int) else f"{i}+{offset}" if offset else i
+    return i + offset if isinstance(i, int) else f"{i}{offset:+d}" if offset else i
+
+
+def at(values: Array, *places: Index) -> float | None:
+    """Return the number at these places, counted from 1; None where one of them is a letter."""
+    known = [place - 1 for place in places if not isinstance(place, str)]
+    return float(values[tuple(known)]) if len(known) == len(places) else None
 
 
 def join(sign: str, parts: Iterable[Formula]) -> Formula:
@@ -83,8 +96,9 @@ def numbers(formula: Formula) -> list[str]:
     found: list[str] = []
     for piece in formula:
         text = piece if isinstance(piece, str) else number(piece)
-        needs = isinstance(piece, (Symbol, Group)) and text.startswith("-") and found and found[-1] not in ("(", "[")
-        found.append(f"({text})" if needs else text)
+        follows = bool(found) and found[-1].rstrip()[-1] not in "([|,;"
+        negative = isinstance(piece, (Symbol, Group)) and text.startswith("-")
+        found.append(f"({text})" if negative and follows else text)
     return found
 
 
@@ -99,7 +113,9 @@ def number(piece: Symbol | Group) -> str:
 
 
 def short(value: float, digits: int = 4) -> str:
-    """Return a number with so many digits, -0 as 0."""
+    """Return a number with so many digits, -0 as 0; NaN, which only a target can be, as missing."""
+    if value != value:
+        return "missing"
     return f"{value + 0.0:.{digits}g}"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from cbp.trace.symbols import short, with_numbers, with_symbols
+from cbp.trace.symbols import ZERO, short, with_numbers, with_symbols
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cbp.trace import Trace
-    from cbp.trace.formulas import Section, Step
     from cbp.trace.numbers import Check
+    from cbp.trace.steps import Section, Step
 
 WIDTH = 100
 DIGITS = 6
@@ -61,9 +61,14 @@ def _general(section: Section) -> Iterator[str]:
 
 
 def _table(section: Section, steps: list[Step], checks: list[Check | None]) -> Iterator[str]:
+    if not steps:
+        return
     names = max(len(str(step.symbol)) for step in steps)
-    room = WIDTH - INDENT - names - VALUE - len(" =  = ") - (VALUE + ERROR + 2 if checks[0] is not None else 0)
-    formulas = [_wrapped(made_of(step), room) for step in steps]
+    columns = any(check is not None for check in checks)
+    remark = max(len(step.remark) for step in steps)
+    room = WIDTH - INDENT - names - VALUE - len(" =  = ") - (VALUE + ERROR + 2 if columns else 0) - remark - 1
+    silent = all(step.formula == ZERO for step in steps)
+    formulas = [[""] if silent else _wrapped(made_of(step), room) for step in steps]
     width = max(len(line) for lines in formulas for line in lines)
     for step, check, (*before, final) in zip(steps, checks, formulas, strict=True):
         front = f"{'':{INDENT}}{step.symbol!s:{names}} {section.sign} "
@@ -72,7 +77,7 @@ def _table(section: Section, steps: list[Step], checks: list[Check | None]) -> I
             front = " " * len(front)
         middle = f"{final:{width}} = " if width else ""
         found = "" if check is None else f" {short(check.numeric, DIGITS):{VALUE}} {check.error:.0e}"
-        yield f"{front}{middle}{short(step.value, DIGITS):{VALUE}}{found}".rstrip()
+        yield f"{front}{middle}{short(step.value, DIGITS):{VALUE}}{found} {step.remark}".rstrip()
 
 
 def made_of(step: Step) -> str:

@@ -1,0 +1,98 @@
+"""Runs the examples of a page: Python and shell blocks in one session, in one empty folder.
+
+- ```python with >>>: a doctest. Without: a script; a ```text block right after it is what it prints.
+- ```console: lines that begin with $ are run, the others are what they print.
+- ```sh, ```c and the rest are shown, not run. Numbers may be written as ... where they cannot be known (seconds).
+
+Called by test_docs.py and, for the page that adds a row to the library, test_new_row.py.
+"""
+
+import contextlib
+import doctest
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+WINDOWS = sys.platform == "win32"
+
+
+def blocks(page):
+    """(language, first line, text, printed) of each block that runs, in order."""
+    content = page.read_text(encoding="utf-8")
+    found = [(m[1], content.count("\n", 0, m.start()) + 1, m[2]) for m in FENCE.finditer(content)]
+    for (language, line, text), (follower, _, printed) in zip(found, [*found, ("", 0, "")][1:], strict=True):
+        if language in ("python", "console"):
+            yield language, line, text, printed if follower == "text" else None
+
+
+def same(wanted, got):
+    return doctest.OutputChecker().check_output(wanted, got, FLAGS)
+
+
+def run_doctest(page, line, text, names):
+    test = doctest.DocTestParser().get_doctest(text, names, page.name, str(page), line)
+    report = io.StringIO()
+    runner = doctest.DocTestRunner(verbose=False, optionflags=FLAGS)
+    runner.run(test, out=report.write, clear_globs=False)
+    names.update(test.globs)
+    assert runner.failures == 0, report.getvalue()
+
+
+def run_script(page, line, text, printed, names):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile("\n" * line + text, str(page), "exec"), names)
+    if printed is not None:
+        assert same(printed, out.getvalue()), f"{page}:{line} printed\n{out.getvalue()}"
+
+
+def run_console(page, line, text, ready):
+    for sources, objects in ready.items():
+        text = text.replace(sources, " ".join(objects))
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, wanted = part.partition("\n")
+        out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        done = subprocess.run(command, shell=True, timeout=300, check=False, **out)
+        where = f"{page}:{line}: {command} (status {done.returncode})"
+        assert same(wanted, done.stdout), f"{where}\n{done.stdout}"
+        assert done.returncode == (2 if "error:" in wanted else 0), where
+
+
+def prepare(folder, monkeypatch):
+    """Make an empty folder the working one, with the files the pages speak of, and put `cbp` on the path."""
+    for example in (ROOT / "docs/examples").glob("*"):
+        shutil.copy(example, folder)
+    if not WINDOWS:
+        (folder / "csrc").symlink_to(ROOT / "csrc")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"])
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+
+
+def needs(page):
+    """What this machine lacks to run a page, or nothing."""
+    text = page.read_text(encoding="utf-8")
+    if WINDOWS and "```console" in text:
+        return "the page's commands are for a POSIX shell"
+    if re.search(r"^\$ cc ", text, re.MULTILINE) and not shutil.which("cc"):
+        return "no C compiler called cc"
+    return None
+
+
+def run_page(page, ready):
+    """Run every block of a page. ready: source files in its commands, and the objects that stand for them."""
+    names = {"__name__": "__main__"}
+    for language, line, text, printed in blocks(page):
+        if language == "console":
+            run_console(page, line, text, ready)
+        elif ">>>" in text:
+            run_doctest(page, line, text, names)
+        else:
+            run_script(page, line, text, printed, names)
