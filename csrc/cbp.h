@@ -160,7 +160,8 @@ typedef struct {
     int rows, cols;
 } cbp_block; /* theta[l]: starts at theta + offset elements */
 
-/* Makes a plan in *net with one allocation. On any error *net is NULL. Release with cbp_net_free. */
+/* Makes a plan in *net with one allocation. On any error *net is NULL; CBP_TOO_LARGE also where INT_MAX units or more
+ * feed a layer. Release with cbp_net_free. */
 cbp_status cbp_net_new(cbp_net **net, const cbp_spec *spec);
 void cbp_net_free(cbp_net *net); /* NULL is fine */
 

@@ -31,7 +31,7 @@ typedef struct {
 } rectangle;
 
 cbp_cut cbp_cut_for(cbp_pool *pool, double flops) {
-    const int size = cbp_pool_size(pool), most = size < CBP_MAX_PARTS ? size : CBP_MAX_PARTS;
+    const int most = (int)cbp_smaller(cbp_pool_size(pool), CBP_MAX_PARTS);
     const double wanted = flops / FLOPS_A_THREAD;
     const int threads = wanted >= most ? most : wanted < 2 ? 1 : (int)wanted;
     return (cbp_cut){threads, threads};
@@ -41,7 +41,7 @@ cbp_cut cbp_cut_for(cbp_pool *pool, double flops) {
 cbp_cut cbp_cut_matrix(const cbp_net *net, cbp_cut cut, int64_t m, int64_t n) {
     const int64_t panels = n / net->k->panel, rows = m / FEWEST_ROWS;
     const int64_t most = (panels >= cut.threads ? panels : rows) / cut.threads;
-    const int64_t each = cut.threads == 1 || most < 1 ? 1 : most < PARTS_A_THREAD ? most : PARTS_A_THREAD;
+    const int64_t each = cut.threads == 1 || most < 1 ? 1 : cbp_smaller(most, PARTS_A_THREAD);
     const int64_t parts = each * cut.threads;
     return (cbp_cut){cut.threads, (int)(parts < CBP_MAX_PARTS ? parts : cut.threads)};
 }
@@ -50,7 +50,7 @@ void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, in
     const int64_t grains = (n + grain - 1) / grain;
     const int64_t end = grains * (part + 1) / parts * grain;
     *first = grains * part / parts * grain;
-    *count = (end < n ? end : n) - *first;
+    *count = cbp_smaller(end, n) - *first;
 }
 
 /* Part of a matrix (m, n): columns in whole vectors if every part gets a panel of two, else rows */
@@ -63,10 +63,6 @@ static rectangle part_of(const cbp_net *net, int64_t m, int64_t n, int part, int
     return at;
 }
 
-static void *element(const cbp_net *net, const void *base, int64_t index) {
-    return (char *)base + index * (int64_t)net->real;
-}
-
 /* ---- nn: a layer up ---- */
 
 /* x := s x, s being the steepness */
@@ -75,14 +71,14 @@ static void steepen(const cbp_net *net, const cbp_stage *s, rectangle at, void *
 }
 
 /* z -> g(z) in the rectangle that starts at z; d := g'(z), or log a for a row-wise activation, unless NULL */
-static void apply_runs(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
+static inline void apply_runs(const cbp_net *net, const cbp_stage *s, rectangle at, void *z, void *d) {
     for (int i = 0; i < s->n_runs; i++) {
         const cbp_run *run = &s->runs[i];
         const int64_t first = run->first > at.col ? run->first : at.col;
         const int64_t end = run->first + run->count < at.col + at.cols ? run->first + run->count : at.col + at.cols;
         if (first >= end) continue;
-        net->k->act[run->act](at.rows, end - first, s->n_out, run->arg, element(net, z, first - at.col),
-                              d ? element(net, d, first - at.col) : NULL);
+        net->k->act[run->act](at.rows, end - first, s->n_out, run->arg, cbp_at(net, z, first - at.col),
+                              d ? cbp_at(net, d, first - at.col) : NULL);
     }
 }
 
@@ -107,7 +103,7 @@ typedef struct {
 static void up_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc) {
     const up_job *job = ctx;
     const rectangle at = {job->row + row, rows, job->col + col, cols};
-    activate(job->net, job->s, at, c, job->d ? element(job->net, job->d, at.row * ldc + at.col) : NULL);
+    activate(job->net, job->s, at, c, job->d ? cbp_at(job->net, job->d, at.row * ldc + at.col) : NULL);
 }
 
 static void up_part(void *ctx, int part, int thread) {
@@ -115,16 +111,16 @@ static void up_part(void *ctx, int part, int thread) {
     const cbp_net *net = job.net;
     const int64_t n_in = job.s->n_in, n_out = job.s->n_out;
     const rectangle at = part_of(net, job.m, n_out, part, job.cut.parts);
-    const cbp_strided a = {element(net, job.a, at.row * n_in), n_in, 1};
-    const cbp_strided w = {element(net, job.theta, n_out + at.col), n_out, 1};
-    void *const z = element(net, job.z, at.row * n_out + at.col);
+    const cbp_strided a = {cbp_at(net, job.a, at.row * n_in), n_in, 1};
+    const cbp_strided w = {cbp_at(net, job.theta, n_out + at.col), n_out, 1};
+    void *const z = cbp_at(net, job.z, at.row * n_out + at.col);
     const int later = job.head || job.s->row_wise; /* rows_part */
     const int by_block = !later && (size_t)(at.rows * at.cols) * net->real >= TOUCH_BYTES;
     job.row = at.row;
     job.col = at.col;
-    net->k->product(at.rows, at.cols, n_in, a, w, element(net, job.theta, at.col), z, n_out, 0,
+    net->k->product(at.rows, at.cols, n_in, a, w, cbp_at(net, job.theta, at.col), z, n_out, 0,
                     cbp_room(job.rooms, thread), by_block ? up_touch : NULL, &job);
-    if (!by_block && !later) activate(net, job.s, at, z, job.d ? element(net, job.d, at.row * n_out + at.col) : NULL);
+    if (!by_block && !later) activate(net, job.s, at, z, job.d ? cbp_at(net, job.d, at.row * n_out + at.col) : NULL);
 }
 
 /* The same for each of several heads, whose losses may as well start from g' */
@@ -133,8 +129,8 @@ static void activate_heads(const cbp_net *net, const cbp_stage *s, rectangle at,
         const cbp_top *top = &net->top[i];
         const int keep = top->starts_from_z && !top->row_wise;
         const rectangle head = {at.row, at.rows, top->first, top->units};
-        void *const zh = element(net, z, top->first), *const dh = element(net, d, top->first);
-        if (keep) cbp_keep_z(net, top, at.rows, zh, dh);
+        void *const zh = cbp_at(net, z, top->first), *const dh = cbp_at(net, d, top->first);
+        if (keep) cbp_copy_rows(net, at.rows, top->units, zh, s->n_out, dh, s->n_out);
         apply_runs(net, s, head, zh, keep ? NULL : dh);
         if (!keep && !top->row_wise) steepen(net, s, head, dh);
     }
@@ -158,8 +154,8 @@ static void rows_part(void *ctx, int part, int thread) {
     (void)thread;
     cbp_share(job->m, 1, part, job->cut.parts, &at.row, &at.rows);
     const int64_t start = at.row * at.cols;
-    (job->head ? activate_head : activate)(job->net, job->s, at, element(job->net, job->z, start),
-                                           job->d ? element(job->net, job->d, start) : NULL);
+    (job->head ? activate_head : activate)(job->net, job->s, at, cbp_at(job->net, job->z, start),
+                                           job->d ? cbp_at(job->net, job->d, start) : NULL);
 }
 
 /* One row: product and activation at once where the layer has one activation, unit by unit */
@@ -199,7 +195,7 @@ typedef struct {
 static void down_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc) {
     const down_job *job = ctx;
     const int64_t n_in = job->s->n_in;
-    void *const d = element(job->net, job->d, (job->row + row) * n_in + job->col + col);
+    void *const d = cbp_at(job->net, job->d, (job->row + row) * n_in + job->col + col);
     job->net->k->multiply(rows, cols, c, ldc, d, n_in);
 }
 
@@ -208,10 +204,10 @@ static void down_part(void *ctx, int part, int thread) {
     const cbp_net *net = job.net;
     const int64_t n_in = job.s->n_in, n_out = job.s->n_out;
     const rectangle at = part_of(net, job.m, n_in, part, job.cut.parts);
-    const cbp_strided delta = {element(net, job.delta, at.row * n_out), n_out, 1};
-    const cbp_strided turned = {element(net, job.theta, n_out + at.col * n_out), 1, n_out};
+    const cbp_strided delta = {cbp_at(net, job.delta, at.row * n_out), n_out, 1};
+    const cbp_strided turned = {cbp_at(net, job.theta, n_out + at.col * n_out), 1, n_out};
     const int passing = job.d && n_out <= CBP_K_BLOCK;
-    void *const e = element(net, passing ? job.d : job.e, at.row * n_in + at.col);
+    void *const e = cbp_at(net, passing ? job.d : job.e, at.row * n_in + at.col);
     job.row = at.row;
     job.col = at.col;
     net->k->product(at.rows, at.cols, n_out, delta, turned, NULL, e, n_in, passing, cbp_room(job.rooms, thread),
@@ -241,26 +237,26 @@ static void tn_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t 
     const cbp_tn_job *tn = place->tn;
     const cbp_net *net = tn->net;
     const int64_t at = tn->s->theta + (place->row + row) * tn->s->n_out + place->col + col;
-    const int is_penalized = tn->s->l1 > 0 || tn->s->l2 > 0;
-    cbp_use use = *tn->use;
-    if (is_penalized) cbp_penalize(tn, place->row + row, at, rows, cols, g, ldg), use.factor = 1;
-    if (use.opt) {
-        cbp_move(net, tn->mem, &use, at, rows, cols, tn->s->n_out, g, ldg);
+    cbp_use complete = {tn->use->opt, tn->use->learning_rate, 1, 0};
+    const cbp_use *use = tn->use;
+    if (tn->s->l1 > 0 || tn->s->l2 > 0) cbp_penalize(tn, place->row + row, at, rows, cols, g, ldg), use = &complete;
+    if (use->opt) {
+        cbp_move(net, tn->mem, use, at, rows, cols, tn->s->n_out, g, ldg);
         return;
     }
-    if (use.factor != 1) net->k->scale(rows, cols, use.factor, g, ldg);
+    if (use->factor != 1) net->k->scale(rows, cols, use->factor, g, ldg);
     for (int64_t r = 0; tn->mem->mask && r < rows; r++)
-        net->k->hold(cols, element(net, tn->mem->mask, at + r * tn->s->n_out), NULL, element(net, g, r * ldg));
+        net->k->hold(cols, cbp_at(net, tn->mem->mask, at + r * tn->s->n_out), NULL, cbp_at(net, g, r * ldg));
 }
 
 /* Rows and columns `at` of theta[l]'s gradient; row 0, the bias's, has the input 1 in every sample */
 static void tn_product(const cbp_tn_job *tn, rectangle at, cbp_strided a, void *room) {
     const cbp_net *net = tn->net;
     const int64_t n_out = tn->s->n_out;
-    const cbp_strided delta = {element(net, tn->delta, at.col), n_out, 1};
+    const cbp_strided delta = {cbp_at(net, tn->delta, at.col), n_out, 1};
     tn_place place = {tn, at.row, at.col};
     const int passing = tn->use->opt && tn->m <= CBP_K_BLOCK;
-    void *const g = element(net, passing ? tn->mem->theta : tn->mem->grad, tn->s->theta + at.row * n_out + at.col);
+    void *const g = cbp_at(net, passing ? tn->mem->theta : tn->mem->grad, tn->s->theta + at.row * n_out + at.col);
     net->k->product(at.rows, at.cols, tn->m, a, delta, NULL, g, n_out, passing, room, tn_touch, &place);
 }
 
@@ -270,14 +266,14 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts) {
     const double one_d = 1;
     if (tn->m == 1 && parts == 1 && net->single_rows) {
         tn_place whole = {tn, 0, 0};
-        void *const g = element(net, tn->mem->grad, tn->s->theta);
+        void *const g = cbp_at(net, tn->mem->grad, tn->s->theta);
         net->k->row_gradient(tn->s->n_in, tn->s->n_out, tn->a, tn->delta, g);
         tn_touch(&whole, 0, 0, tn->s->n_in + 1, tn->s->n_out, g, tn->s->n_out);
         return;
     }
     const cbp_strided unit = {net->dtype == CBP_FLOAT32 ? (const void *)&one : (const void *)&one_d, 0, 0};
     rectangle at = part_of(net, tn->s->n_in, tn->s->n_out, part, parts);
-    const cbp_strided a = {element(net, tn->a, at.row), 1, tn->s->n_in};
+    const cbp_strided a = {cbp_at(net, tn->a, at.row), 1, tn->s->n_in};
     const int by_rows = at.cols == tn->s->n_out;
     if (part == 0 || !by_rows) tn_product(tn, (rectangle){0, 1, at.col, at.cols}, unit, NULL);
     at.row++;

@@ -57,8 +57,6 @@ cbp_status cbp_check_losses(const cbp_spec *spec) {
 void cbp_fill_heads(cbp_net *net, const cbp_spec *spec, cbp_top *top) {
     const cbp_dense *output = &spec->layers[spec->n_layers - 1];
     net->top = top;
-    net->n_heads = spec->n_heads;
-    net->missing = spec->missing_targets;
     for (int i = 0; i < cbp_n_spans(spec, spec->n_layers); i++) {
         const cbp_head head = cbp_span(spec, spec->n_layers, i);
         const cbp_info *row = spec->own_loss ? NULL : &cbp_table(CBP_LOSSES, NULL)[head.loss];
@@ -93,26 +91,21 @@ void cbp_steepen_delta(const cbp_net *net, const cbp_top *top, int64_t m, void *
     if (steepness != 1 && (top->starts_from_z || top->row_wise)) net->k->scale(m, top->units, steepness, d, top->units);
 }
 
-void cbp_keep_z(const cbp_net *net, const cbp_top *top, int64_t m, const void *z, void *d) {
-    cbp_copy_rows(net->real, m, top->units, z, net->n_out, d, net->n_out);
-}
-
 void cbp_heads_cost(const cbp_net *net, const cbp_frame *f, int64_t first, int64_t m, const void *y, const void *a,
                     void *d, double *c) {
-    const size_t size = (size_t)net->widest_head * net->real;
-    char *const hy = (char *)f->head + 3 * (size_t)first * size, *const ha = hy + (size_t)m * size;
-    char *const hd = ha + (size_t)m * size;
+    const int64_t size = net->widest_head;
+    void *const hy = cbp_at(net, f->head, 3 * first * size), *const ha = cbp_at(net, hy, m * size);
+    void *const hd = cbp_at(net, ha, m * size);
     double *const hc = f->head_c + first;
     for (int i = 0; i < net->n_heads; i++) {
         const cbp_top *top = &net->top[i];
-        char *const columns = (char *)d + (size_t)top->first * net->real;
-        cbp_copy_rows(net->real, m, top->n_targets, cbp_at(y, top->target, net->real), net->n_targets, hy,
-                      top->n_targets);
-        cbp_copy_rows(net->real, m, top->units, cbp_at(a, top->first, net->real), net->n_out, ha, top->units);
-        cbp_copy_rows(net->real, m, top->units, columns, net->n_out, hd, top->units);
+        void *const columns = cbp_at(net, d, top->first);
+        cbp_copy_rows(net, m, top->n_targets, cbp_at(net, y, top->target), net->n_targets, hy, top->n_targets);
+        cbp_copy_rows(net, m, top->units, cbp_at(net, a, top->first), net->n_out, ha, top->units);
+        cbp_copy_rows(net, m, top->units, columns, net->n_out, hd, top->units);
         cbp_top_cost(net, top, m, hy, ha, hd, hc);
         if (top->weight != 1) net->k->scale(m, top->units, top->weight, hd, top->units);
-        cbp_copy_rows(net->real, m, top->units, hd, top->units, columns, net->n_out);
+        cbp_copy_rows(net, m, top->units, hd, top->units, columns, net->n_out);
         for (int64_t r = 0; r < m; r++) c[r] = (i ? c[r] : 0) + top->weight * hc[r];
     }
 }

@@ -28,11 +28,9 @@ typedef struct {
 
 typedef cbp_status way(const layer *);
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* weights first .. first + n := factor * u, rounded */
 static void put(const layer *s, int64_t first, int64_t n, double factor, const double *u) {
-    s->net->k->assign(n, factor, u, s->w + (size_t)first * s->net->real);
+    s->net->k->assign(n, factor, u, cbp_at(s->net, s->w, first));
 }
 
 /* ---- independent numbers; size is the variance ---- */
@@ -41,7 +39,7 @@ static cbp_status way_uniform(const layer *s) {
     double u[BLOCK];
     const double end = sqrt(3 * s->size);
     for (int64_t first = 0, n = s->n_in * s->n_out; first < n; first += BLOCK) {
-        const int64_t count = smaller(n - first, BLOCK);
+        const int64_t count = cbp_smaller(n - first, BLOCK);
         for (int64_t i = 0; i < count; i++) u[i] = 2 * cbp_uniform(&s->stream, (uint64_t)(first + i)) - 1;
         put(s, first, count, end, u);
     }
@@ -52,7 +50,7 @@ static cbp_status way_normal(const layer *s) {
     double u[BLOCK];
     const double deviation = sqrt(s->size);
     for (int64_t first = 0, n = s->n_in * s->n_out; first < n; first += BLOCK) {
-        const int64_t count = smaller(n - first, BLOCK);
+        const int64_t count = cbp_smaller(n - first, BLOCK);
         for (int64_t i = 0; i < count; i++) u[i] = cbp_normal(&s->stream, (uint64_t)(first + i), s->k64);
         put(s, first, count, deviation, u);
     }
@@ -65,7 +63,7 @@ static cbp_status way_same(const layer *s) {
     double u[BLOCK];
     for (int i = 0; i < BLOCK; i++) u[i] = 1;
     for (int64_t first = 0, n = s->n_in * s->n_out; first < n; first += BLOCK)
-        put(s, first, smaller(n - first, BLOCK), s->size, u);
+        put(s, first, cbp_smaller(n - first, BLOCK), s->size, u);
     return CBP_OK;
 }
 
@@ -78,7 +76,7 @@ static double signed_uniform(const layer *s, int64_t i) { return 2 * cbp_uniform
 static cbp_status way_directions(const layer *s) {
     double u[BLOCK], length[BLOCK];
     for (int64_t first = 0; first < s->n_out; first += BLOCK) {
-        const int64_t count = smaller(s->n_out - first, BLOCK);
+        const int64_t count = cbp_smaller(s->n_out - first, BLOCK);
         for (int64_t j = 0; j < count; j++) {
             double sum = 0;
             for (int64_t i = 0; i < s->n_in; i++) {
@@ -93,7 +91,7 @@ static cbp_status way_directions(const layer *s) {
             put(s, at, count, s->size, u);
         }
         for (int64_t j = 0; j < count; j++) u[j] = signed_uniform(s, s->n_in * s->n_out + first + j);
-        s->net->k->assign(count, s->size, u, s->bias + (size_t)first * s->net->real);
+        s->net->k->assign(count, s->size, u, cbp_at(s->net, s->bias, first));
     }
     return CBP_OK;
 }
@@ -129,13 +127,13 @@ static void normalize(int64_t rows, int64_t cols, double *a, int64_t c) {
  * panel, panel by panel beyond it, so that a large matrix is read once a panel and not once a column */
 static void orthonormalize(int64_t rows, int64_t cols, double *a) {
     for (int64_t first = 0; first < cols; first += PANEL) {
-        const int64_t last = smaller(first + PANEL, cols);
+        const int64_t last = cbp_smaller(first + PANEL, cols);
         for (int64_t c = first; c < last; c++) {
             normalize(rows, cols, a, c);
             take_out(rows, cols, a, c, c + 1, c + 1, last);
         }
         for (int64_t from = last; from < cols; from += BLOCK)
-            take_out(rows, cols, a, first, last, from, smaller(from + BLOCK, cols));
+            take_out(rows, cols, a, first, last, from, cbp_smaller(from + BLOCK, cols));
     }
 }
 
@@ -148,7 +146,7 @@ static void put_orthonormal(const layer *s, const double *a) {
     double u[BLOCK];
     for (int64_t i = 0; i < s->n_in; i++)
         for (int64_t first = 0; first < s->n_out; first += BLOCK) {
-            const int64_t count = smaller(s->n_out - first, BLOCK);
+            const int64_t count = cbp_smaller(s->n_out - first, BLOCK);
             for (int64_t j = 0; j < count; j++) u[j] = a[(first + j) * s->n_in + i];
             put(s, i * s->n_out + first, count, s->size, u);
         }
@@ -157,7 +155,7 @@ static void put_orthonormal(const layer *s, const double *a) {
 /* Gram and Schmidt of normal numbers is the Q of a QR whose R has a positive diagonal: uniform among all such Q. The
  * second time takes out what cancellation left of earlier columns in later ones. */
 static cbp_status way_orthogonal(const layer *s) {
-    const int64_t rows = s->n_in >= s->n_out ? s->n_in : s->n_out, cols = smaller(s->n_in, s->n_out);
+    const int64_t rows = s->n_in >= s->n_out ? s->n_in : s->n_out, cols = cbp_smaller(s->n_in, s->n_out);
     const uint64_t n = (uint64_t)(rows * cols);
     double *a = n > SIZE_MAX / sizeof *a ? NULL : malloc((size_t)n * sizeof *a);
     if (!a) return CBP_NO_MEMORY;
@@ -198,7 +196,7 @@ static double size_of(cbp_initializer rule, double fan_in, double fan_out, doubl
 
 static cbp_status fill(const cbp_net *net, int l, cbp_initializer rule, const double *arg, uint64_t seed, void *theta) {
     const cbp_stage *stage = &net->stage[l];
-    char *bias = (char *)theta + (size_t)stage->theta * net->real;
+    void *const bias = cbp_at(net, theta, stage->theta);
     const double p = arg ? arg[l - 1] : cbp_table(CBP_INITIALIZERS, NULL)[rule].arg[0].value;
     const cbp_kern *k64 = cbp_kern_for("scalar", CBP_FLOAT64);
     const layer s = {.net = net,
@@ -208,7 +206,7 @@ static cbp_status fill(const cbp_net *net, int l, cbp_initializer rule, const do
                      .n_in = stage->n_in,
                      .n_out = stage->n_out,
                      .bias = bias,
-                     .w = bias + (size_t)stage->n_out * net->real};
+                     .w = cbp_at(net, bias, stage->n_out)};
     memset(bias, 0, (size_t)stage->n_out * net->real);
     return way_of(rule)(&s);
 }

@@ -14,7 +14,7 @@ typedef struct {
     const void *x; /* on the way up */
     int l;
     int64_t first, m;
-    const char *e; /* on the way down: (m, n_e), the errors at the sources, without the inputs */
+    const void *e; /* on the way down: (m, n_e), the errors at the sources, without the inputs */
     int64_t n_e;
     cbp_cut cut;
 } join_job;
@@ -34,12 +34,12 @@ static void join_part(void *ctx, int part, int thread) {
     (void)thread;
     cbp_share(job->m, 1, part, job->cut.parts, &row, &rows);
     row += job->first;
-    char *to = (char *)cbp_frame_joined(net, job->f, job->l) + (size_t)(row * s->n_in) * net->real;
+    void *to = cbp_at(net, cbp_frame_joined(net, job->f, job->l), row * s->n_in);
     for (int i = 0; i < s->n_sources; i++) {
         const int k = s->sources[i], n = net->stage[k].n_out;
-        const void *all = k > 0 ? cbp_frame_a(net, job->f, k) : job->x, *from = cbp_at(all, row * n, net->real);
-        cbp_copy_rows(net->real, rows, n, from, n, to, s->n_in);
-        to += (size_t)n * net->real;
+        const void *all = k > 0 ? cbp_frame_a(net, job->f, k) : job->x, *from = cbp_at(net, all, row * n);
+        cbp_copy_rows(net, rows, n, from, n, to, s->n_in);
+        to = cbp_at(net, to, n);
     }
 }
 
@@ -50,18 +50,16 @@ void cbp_join(const cbp_net *net, const cbp_frame *f, const void *x, int l, int6
 
 /* ---- down ---- */
 
-/* Layer l's part of the error at layer k, e (rows, n_k), its rows n_e reals apart; the rows begin at `row` of the batch
- */
+/* Layer l's part of the error at layer k, e (rows, n_k), its rows n_e reals apart; they begin at `row` of the batch */
 static void settle(const join_job *job, int k, int64_t row, int64_t rows, const void *e) {
     const cbp_net *net = job->net;
     const int n = net->stage[k].n_out, l = job->l, is_first = l == net->stage[k].feeds, is_last = l == k + 1;
-    const size_t start = (size_t)(row * n) * net->real;
-    char *const sum = (char *)cbp_frame_e(net, job->f, k) + start, *const d =
-                                                                       (char *)cbp_frame_d(net, job->f, k) + start;
+    void *const sum = cbp_at(net, cbp_frame_e(net, job->f, k), row * n);
+    void *const d = cbp_at(net, cbp_frame_d(net, job->f, k), row * n);
     if (is_first && is_last)
         net->k->multiply(rows, n, e, job->n_e, d, n);
     else if (is_first)
-        cbp_copy_rows(net->real, rows, n, e, job->n_e, sum, n);
+        cbp_copy_rows(net, rows, n, e, job->n_e, sum, n);
     else
         net->k->add(rows, n, e, job->n_e, sum, n);
     if (is_last && !is_first) net->k->multiply(rows, n, sum, n, d, n);
@@ -76,7 +74,7 @@ static void split_part(void *ctx, int part, int thread) {
     cbp_share(job->m, 1, part, job->cut.parts, &row, &rows);
     for (int i = s->sources[0] == 0; i < s->n_sources; i++) {
         const int k = s->sources[i];
-        settle(job, k, job->first + row, rows, cbp_at(job->e, row * job->n_e + col, net->real));
+        settle(job, k, job->first + row, rows, cbp_at(net, job->e, row * job->n_e + col));
         col += net->stage[k].n_out;
     }
 }
@@ -86,9 +84,9 @@ void cbp_split(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l
     cbp_stage s = net->stage[l]; /* without the inputs, whose error nobody wants */
     const int unwanted = s.sources[0] == 0 ? net->n_in : 0;
     s.n_in -= unwanted;
-    const void *delta = cbp_at(cbp_frame_d(net, f, l), first * s.n_out, net->real);
-    const void *theta = cbp_at(mem->theta, s.theta + (int64_t)unwanted * s.n_out, net->real);
-    char *const e = (char *)f->scratch + (size_t)(first * s.n_in) * net->real;
+    const void *delta = cbp_at(net, cbp_frame_d(net, f, l), first * s.n_out);
+    const void *theta = cbp_at(net, mem->theta, s.theta + (int64_t)unwanted * s.n_out);
+    void *const e = cbp_at(net, f->scratch, first * s.n_in);
     join_job job = {.net = net, .f = f, .l = l, .first = first, .m = m, .e = e, .n_e = s.n_in};
     cbp_down(net, &s, m, delta, theta, e, NULL, room, pool);
     run_rows(pool, &job, split_part);

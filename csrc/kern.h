@@ -1,8 +1,7 @@
 /* kern.h - the kernel table: what the driver may ask of an instruction set. One table per (instruction set, precision).
  *
- * Kernels see lengths and pointers, never a struct of the driver; `real` is the table's precision. Called by net.c,
- * noise.c, gemm.c, train.c, limit.c, init.c, rng.c; filled by kern/all.inc. Every table gives the same bits as every
- * other of its precision.
+ * Kernels see lengths and pointers, never a struct of the driver; `real` is the table's precision. Called by the files
+ * of the driver; filled by kern/all.inc. Every table gives the same bits as every other of its precision.
  */
 #ifndef CBP_KERN_H
 #define CBP_KERN_H
@@ -124,15 +123,17 @@ typedef struct {
     void (*scale_rows)(int64_t m, int64_t n, const void *s, const void *x, void *out); /* out (m, n) := s[r] * x[r] */
     void (*one_hot)(int64_t m, int64_t n, const int64_t *label, void *y); /* y (m, n) := 1 at label[r], else 0 */
     void (*assign)(int64_t n, double factor, const double *u, void *w);   /* w[n] := factor * u[n], rounded to real */
-    void (*weighted_sum)(int64_t m, const void *s, const double *c, double *sc,
-                         double *ss);                     /* += s[r] c[r], += s[r]; s may be NULL */
-    int64_t (*first_nonfinite)(int64_t n, const void *x); /* its index, or -1 */
-    /* Dropout: x[n], and d[n] unless it is NULL, become factor times each number whose word is at least `limit`, and 0
-     * elsewhere. Number i takes word first + i of a stream, four words to a block: counter is that of its block 0. */
+    int64_t (*first_nonfinite)(int64_t n, const void *x);                 /* its index, or -1 */
+    /* *sc += s[r] c[r] and *ss += s[r], r = 0 .. m - 1; s may be NULL, which means 1 */
+    void (*weighted_sum)(int64_t m, const void *s, const double *c, double *sc, double *ss);
+
+    /* What noise does (noise.c).
+     * drop: x[n], and d[n] unless it is NULL, become factor times each number whose word is at least `limit`, and 0
+     * elsewhere. Number i takes word first + i of a stream, four words to a block: counter is that of its block 0.
+     * disturb: out[n] := x + deviation * u, in double, rounded once. */
     void (*drop)(int64_t n, const uint32_t counter[4], const uint32_t key[2], uint64_t first, uint32_t limit,
                  double factor, void *x, void *d);
-    void (*disturb)(int64_t n, double deviation, const double *u, const void *x,
-                    void *out); /* out[n] := x + deviation * u, in double, rounded once */
+    void (*disturb)(int64_t n, double deviation, const double *u, const void *x, void *out);
 
     /* What holds an update back (limit.c).
      * penalize: g (rows, cols) := factor g + l2 w + l1 sign(w), one fma each; w's rows ld, g's ldg reals apart.

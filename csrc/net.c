@@ -21,10 +21,10 @@ static void layer_up(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f,
     const cbp_stage *s = &net->stage[l];
     const int head = l == net->n_layers && net->loss_is_head;
     if (s->n_sources > 1) cbp_join(net, f, x, l, first, m, pool);
-    const void *a = cbp_at(cbp_inputs(net, f, x, l), first * s->n_in, net->real);
-    const size_t start = (size_t)(first * s->n_out) * net->real;
-    char *const z = (char *)cbp_frame_a(net, f, l) + start, *const d = (char *)cbp_frame_d(net, f, l) + start;
-    cbp_up(net, s, m, a, cbp_at(mem->theta, s->theta, net->real), z, d, room, head, pool);
+    const void *a = cbp_at(net, cbp_inputs(net, f, x, l), first * s->n_in);
+    void *const z = cbp_at(net, cbp_frame_a(net, f, l), first * s->n_out);
+    void *const d = cbp_at(net, cbp_frame_d(net, f, l), first * s->n_out);
+    cbp_up(net, s, m, a, cbp_at(net, mem->theta, s->theta), z, d, room, head, pool);
 }
 
 static void forward(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x, int layers) {
@@ -45,20 +45,20 @@ typedef struct {
 } predict_job;
 
 static void *output_of(const predict_job *job, int64_t first) {
-    return (char *)job->out + (size_t)(first * job->net->n_out) * job->net->real;
+    return cbp_at(job->net, job->out, first * job->net->n_out);
 }
 
 /* The same as below for a plan with skips, which needs the outputs of all layers */
 static void predict_joined(const predict_job *job, int64_t first, int64_t m, const cbp_desk *at) {
     const cbp_net *net = job->net;
     const cbp_frame f = {.m = m, .a = at->buffer[0], .joined = at->buffer[1]};
-    const void *const x = cbp_at(job->x, first * net->n_in, net->real);
+    const void *const x = cbp_at(net, job->x, first * net->n_in);
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         void *const z = l < net->n_layers ? cbp_frame_a(net, &f, l) : output_of(job, first);
         if (s->n_sources > 1) cbp_join(net, &f, x, l, 0, m, job->pool);
-        cbp_up(net, s, m, cbp_inputs(net, &f, x, l), cbp_at(job->mem->theta, s->theta, net->real), z, NULL, at->rooms,
-               0, job->pool);
+        cbp_up(net, s, m, cbp_inputs(net, &f, x, l), cbp_at(net, job->mem->theta, s->theta), z, NULL, at->rooms, 0,
+               job->pool);
     }
 }
 
@@ -67,7 +67,7 @@ static void predict_block(const predict_job *job, int64_t first, int desk) {
     const cbp_net *net = job->net;
     const int64_t m = cbp_block_rows(job->n - first);
     const cbp_desk at = cbp_desk_at(net, job->n, desk, job->mem->work);
-    const void *a = cbp_at(job->x, first * net->n_in, net->real);
+    const void *a = cbp_at(net, job->x, first * net->n_in);
     if (net->joined) {
         predict_joined(job, first, m, &at);
         return;
@@ -75,7 +75,7 @@ static void predict_block(const predict_job *job, int64_t first, int desk) {
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         void *const z = l < net->n_layers ? at.buffer[l % 2] : output_of(job, first);
-        cbp_up(net, s, m, a, cbp_at(job->mem->theta, s->theta, net->real), z, NULL, at.rooms, 0, job->pool);
+        cbp_up(net, s, m, a, cbp_at(net, job->mem->theta, s->theta), z, NULL, at.rooms, 0, job->pool);
         a = z;
     }
 }
@@ -95,7 +95,7 @@ cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const 
     const cbp_fpmode mode = cbp_fp_enter();
     const int64_t blocks = (n + CBP_BLOCK_ROWS - 1) / CBP_BLOCK_ROWS;
     predict_job job = {net, mem, n, x, out, cbp_cut_for(mem->pool, 2.0 * (double)n * (double)net->n_params), NULL};
-    job.cut.parts = (int)(blocks < CBP_MOST_PARTS ? blocks : CBP_MOST_PARTS);
+    job.cut.parts = (int)cbp_smaller(blocks, CBP_MOST_PARTS);
     if (job.cut.threads > cbp_desks(n)) job.cut.threads = 1, job.pool = mem->pool;
     cbp_pool_run(job.pool ? NULL : mem->pool, job.cut, predict_part, &job);
     cbp_fp_leave(mode);
@@ -120,12 +120,10 @@ static void own_cost(const cbp_net *net, const cbp_frame *f, int64_t m, const vo
 
 /* f->c[r] := the cost of rows first .. first + m; the output's d becomes delta (equation 1 of the backward pass) */
 static void cost(const cbp_net *net, const cbp_frame *f, const cbp_data *data, int64_t first, int64_t m) {
-    const size_t start = (size_t)(first * net->n_out) * net->real;
-    const size_t target = (size_t)(first * net->n_targets) * net->real;
-    const void *y = data->labels ? (char *)f->y + target : (const char *)data->y + target;
-    if (data->labels) net->k->one_hot(m, net->n_targets, data->labels + first, (char *)f->y + target);
-    char *const a = (char *)cbp_frame_a(net, f, net->n_layers) + start;
-    char *const d = (char *)cbp_frame_d(net, f, net->n_layers) + start;
+    void *const y = cbp_at(net, data->labels ? f->y : data->y, first * net->n_targets);
+    const void *a = cbp_at(net, cbp_frame_a(net, f, net->n_layers), first * net->n_out);
+    void *const d = cbp_at(net, cbp_frame_d(net, f, net->n_layers), first * net->n_out);
+    if (data->labels) net->k->one_hot(m, net->n_targets, data->labels + first, y);
     if (net->own_loss)
         own_cost(net, f, m, y, a, d, f->c + first);
     else if (net->n_heads)
@@ -151,10 +149,10 @@ cbp_status cbp_check_data(const cbp_net *net, const cbp_data *data) {
 cbp_data cbp_rows(const cbp_net *net, const cbp_data *data, int64_t start, int64_t n) {
     return (cbp_data){
         .n = n,
-        .x = cbp_at(data->x, start * net->n_in, net->real),
-        .y = data->y ? cbp_at(data->y, start * net->n_targets, net->real) : NULL,
+        .x = cbp_at(net, data->x, start * net->n_in),
+        .y = data->y ? cbp_at(net, data->y, start * net->n_targets) : NULL,
         .labels = data->labels ? data->labels + start : NULL,
-        .weight = data->weight ? cbp_at(data->weight, start, net->real) : NULL,
+        .weight = data->weight ? cbp_at(net, data->weight, start) : NULL,
     };
 }
 
@@ -188,10 +186,10 @@ static void layer_down(const cbp_net *net, const cbp_mem *mem, const cbp_frame *
         cbp_split(net, mem, f, l, first, m, room, pool);
         return;
     }
-    const size_t in = (size_t)(first * s->n_in) * net->real;
-    const void *delta = cbp_at(cbp_frame_d(net, f, l), first * s->n_out, net->real);
-    cbp_down(net, s, m, delta, cbp_at(mem->theta, s->theta, net->real), (char *)f->scratch + in,
-             (char *)cbp_frame_d(net, f, l - 1) + in, room, pool);
+    const int64_t in = first * s->n_in;
+    const void *delta = cbp_at(net, cbp_frame_d(net, f, l), first * s->n_out);
+    cbp_down(net, s, m, delta, cbp_at(net, mem->theta, s->theta), cbp_at(net, f->scratch, in),
+             cbp_at(net, cbp_frame_d(net, f, l - 1), in), room, pool);
 }
 
 typedef struct {

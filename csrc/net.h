@@ -1,5 +1,5 @@
-/* net.h - the plan from inside: what plan.c makes and net.c, noise.c, gemm.c, train.c, limit.c, init.c read. Not
- * installed. */
+/* net.h - the plan from inside, and what the files of the driver ask of each other: plan.c makes what the others read.
+ * Not installed. */
 #ifndef CBP_NET_H
 #define CBP_NET_H
 
@@ -77,7 +77,21 @@ enum {
     CBP_BLOCK_ROWS = 256, /* rows at a time in predict and evaluate */
     CBP_MAX_PARTS = 32    /* of one product, and so threads, and rooms in a workspace */
 };
-static inline int64_t cbp_block_rows(int64_t n) { return n < CBP_BLOCK_ROWS ? n : CBP_BLOCK_ROWS; }
+
+static inline int64_t cbp_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t cbp_block_rows(int64_t n) { return cbp_smaller(n, CBP_BLOCK_ROWS); }
+
+/* Element number `index` from `base` on */
+static inline void *cbp_at(const cbp_net *net, const void *base, int64_t index) {
+    return (char *)base + index * (int64_t)net->real;
+}
+
+/* rows x cols from `from` to `to`, whose rows lie so many reals apart */
+static inline void cbp_copy_rows(const cbp_net *net, int64_t rows, int64_t cols, const void *from, int64_t from_row,
+                                 void *to, int64_t to_row) {
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(cbp_at(net, to, i * to_row), cbp_at(net, from, i * from_row), (size_t)cols * net->real);
+}
 
 /* Where one thread works in a PREDICT workspace: two buffers take turns as input and output of a layer, or, in plans
  * with skips, hold what is `a` and `joined` in a frame; its room, or all threads' where there is one desk only */
@@ -86,19 +100,22 @@ typedef struct {
     void *rooms;
 } cbp_desk;
 
-/* plan.c: desks for n rows: 1, or as many threads as can share the blocks of rows fairly; one of them; the layout for m
- * rows; A^l and D^l in it, l = 1..L */
+/* ---- plan.c ---- */
+
+/* Desks for n rows: 1, or as many threads as can share the blocks of rows fairly; one of them */
 int cbp_desks(int64_t n);
 cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work);
-int cbp_needs_room(const cbp_net *net, int64_t m); /* whether products of m rows copy their operands (kern/gemm.inc) */
 static inline void *cbp_room(void *rooms, int thread) {
     return rooms ? (char *)rooms + (size_t)thread * CBP_ROOM : NULL;
 }
+/* The layout for m rows; in it A^l and D^l, l = 1..L, and in plans with skips the errors at layer l, and its inputs */
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work);
 void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_e(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_joined(const cbp_net *net, const cbp_frame *f, int l);
+
+/* ---- net.c ---- */
 
 /* Sums over samples: s_r C_r, and s_r */
 typedef struct {
@@ -111,17 +128,6 @@ cbp_sums cbp_batch(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, c
 double cbp_objective(const cbp_net *net, cbp_sums sums);
 cbp_status cbp_check_data(const cbp_net *net, const cbp_data *data);
 cbp_data cbp_rows(const cbp_net *net, const cbp_data *data, int64_t start, int64_t n); /* n rows from row `start` */
-
-static inline const void *cbp_at(const void *base, int64_t elements, size_t real) {
-    return (const char *)base + elements * (int64_t)real;
-}
-
-/* rows x cols from `from` to `to`, whose rows lie so many reals apart */
-static inline void cbp_copy_rows(size_t real, int64_t rows, int64_t cols, const void *from, int64_t from_row, void *to,
-                                 int64_t to_row) {
-    for (int64_t i = 0; i < rows; i++)
-        memcpy((char *)to + (size_t)(i * to_row) * real, cbp_at(from, i * from_row, real), (size_t)cols * real);
-}
 
 /* ---- heads.c ---- */
 
@@ -144,8 +150,6 @@ void cbp_heads_cost(const cbp_net *net, const cbp_frame *f, int64_t first, int64
                     void *d, double *c);
 /* Where the loss or act_back made the derivative by s z, d (m, units) becomes that by z, which is delta */
 void cbp_steepen_delta(const cbp_net *net, const cbp_top *top, int64_t m, void *d);
-/* d := z in the columns of a head, which z and d begin with; rows are n_L apart */
-void cbp_keep_z(const cbp_net *net, const cbp_top *top, int64_t m, const void *z, void *d);
 
 /* ---- gemm.c ---- */
 
@@ -192,6 +196,7 @@ void cbp_tn_part(const cbp_tn_job *tn, int part, int parts);
 const void *cbp_noisy_inputs(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, const void *x);
 const void *cbp_inputs_made(const cbp_mem *mem, const cbp_frame *f, const void *x);
 void cbp_drop(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l); /* dropout of A^l and D^l */
+
 /* ---- join.c: layers with several sources, and their sources ---- */
 
 /* What layer l is fed with, for all rows: the outputs of its source, or of all of them side by side in the frame */
@@ -208,7 +213,9 @@ void cbp_join(const cbp_net *net, const cbp_frame *f, const void *x, int l, int6
 void cbp_split(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l, int64_t first, int64_t m, void *room,
                cbp_pool *pool);
 
-/* online.c: trains on the first n rows of an epoch one by one, as batches of one row would, and returns how many it
+/* ---- online.c ---- */
+
+/* Trains on the first n rows of an epoch one by one, as batches of one row would, and returns how many it
  * made: those before the first whose cost is not finite, or none where it does not apply. The last row of all is for
  * the general path, which leaves gradient, activations and report behind. Adds to *sums. Its copy of the parameters
  * lies behind the frame of an EPOCH workspace. */
@@ -219,7 +226,7 @@ int64_t cbp_online(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const c
 /* ---- limit.c ---- */
 
 /* Layer l is not trained; the first that is, or n_layers + 1; grad := 0 in those that are not */
-int cbp_is_frozen(const cbp_mem *mem, int l);
+static inline int cbp_is_frozen(const cbp_mem *mem, int l) { return mem->frozen && mem->frozen[l - 1]; }
 int cbp_lowest_trained(const cbp_net *net, const cbp_mem *mem);
 void cbp_clear_frozen(const cbp_net *net, const cbp_mem *mem);
 
@@ -229,13 +236,23 @@ double cbp_penalty(const cbp_net *net, const void *theta);
 void cbp_penalize(const cbp_tn_job *tn, int64_t row, int64_t at, int64_t rows, int64_t cols, void *g, int64_t ldg);
 
 /* A step of the optimiser on a rectangle of the parameters at element `at`, rows ld apart, from g, rows ldg apart.
- * Where the mask is 0 parameters and state stay. */
-void cbp_move(const cbp_net *net, const cbp_mem *mem, const cbp_use *use, int64_t at, int64_t rows, int64_t cols,
+ * Where the mask is 0 parameters and state stay: cbp_hold is for memories that have one. */
+void cbp_hold(const cbp_net *net, const cbp_mem *mem, const cbp_use *use, int64_t at, int64_t rows, int64_t cols,
               int64_t ld, const void *g, int64_t ldg);
+static inline void cbp_move(const cbp_net *net, const cbp_mem *mem, const cbp_use *use, int64_t at, int64_t rows,
+                            int64_t cols, int64_t ld, const void *g, int64_t ldg) {
+    const cbp_opt *opt = use->opt;
+    if (mem->mask)
+        cbp_hold(net, mem, use, at, rows, cols, ld, g, ldg);
+    else
+        net->k->opt[opt->kind](rows, cols, ld, opt->arg, use->learning_rate, opt->t, opt->loss,
+                               cbp_at(net, mem->theta, at), use->factor, g, ldg,
+                               mem->slots ? cbp_at(net, mem->slots, at) : NULL, net->n_params);
+}
 
 /* Whether the whole gradient must be known before an update; grad clipped; what follows an update that is complete;
  * whether mem->slots is read; whether there is something that online.c knows nothing of */
-int cbp_clips(const cbp_opt *opt);
+static inline int cbp_clips(const cbp_opt *opt) { return opt->clip_value > 0 || opt->clip_norm > 0; }
 void cbp_clip(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt);
 void cbp_settle(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt);
 int cbp_needs_slots(const cbp_opt *opt);

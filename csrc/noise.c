@@ -45,11 +45,10 @@ static void layer_part(void *ctx, int part, int thread) {
     (void)thread;
     int64_t first, m;
     cbp_share(job->f->m, 1, part, job->cut.parts, &first, &m);
-    char *const a = cbp_frame_a(net, job->f, job->l), *const d = cbp_frame_d(net, job->f, job->l);
+    const void *a = cbp_frame_a(net, job->f, job->l), *d = cbp_frame_d(net, job->f, job->l);
     for (int64_t r = first; r < first + m; r++) {
-        const size_t row = (size_t)(r * s->n_out) * net->real;
-        const int64_t number = (job->f->first + r) * net->units + s->units_before;
-        drop(job, CBP_DROPOUT, s->dropout, s->n_out, number, a + row, d + row);
+        const int64_t number = (job->f->first + r) * net->units + s->units_before, at = r * s->n_out;
+        drop(job, CBP_DROPOUT, s->dropout, s->n_out, number, cbp_at(net, a, at), cbp_at(net, d, at));
     }
 }
 
@@ -63,34 +62,32 @@ void cbp_drop(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l)
 /* ---- the inputs ---- */
 
 /* to (n_0) := row r of the inputs and normal numbers */
-static void disturb(const noise_job *job, int64_t r, const char *x, char *to) {
+static void disturb(const noise_job *job, int64_t r, const void *x, void *to) {
     const cbp_net *net = job->net;
     const cbp_stream stream = {job->noise->seed, job->noise->draw, CBP_INPUT_NOISE};
     const cbp_kern *k64 = cbp_kern_for(net->k->isa, CBP_FLOAT64);
     const int64_t number = (job->f->first + r) * net->n_in;
     double u[BLOCK];
     for (int64_t j = 0; j < net->n_in; j += BLOCK) {
-        const int64_t n = net->n_in - j < BLOCK ? net->n_in - j : BLOCK;
-        const size_t at = (size_t)j * net->real;
+        const int64_t n = cbp_smaller(net->n_in - j, BLOCK);
         for (int64_t i = 0; i < n; i++) u[i] = cbp_normal(&stream, (uint64_t)(number + j + i), k64);
-        net->k->disturb(n, net->input_noise, u, x + at, to + at);
+        net->k->disturb(n, net->input_noise, u, cbp_at(net, x, j), cbp_at(net, to, j));
     }
 }
 
 static void inputs_part(void *ctx, int part, int thread) {
     const noise_job *job = ctx;
     const cbp_net *net = job->net;
-    const size_t bytes = (size_t)net->n_in * net->real;
     (void)thread;
     int64_t first, m;
     cbp_share(job->f->m, 1, part, job->cut.parts, &first, &m);
     for (int64_t r = first; r < first + m; r++) {
-        const char *const x = (const char *)job->x + (size_t)r * bytes;
-        char *const to = (char *)job->f->noisy + (size_t)r * bytes;
+        const void *x = cbp_at(net, job->x, r * net->n_in);
+        void *const to = cbp_at(net, job->f->noisy, r * net->n_in);
         if (net->input_noise > 0)
             disturb(job, r, x, to);
         else
-            memcpy(to, x, bytes);
+            memcpy(to, x, (size_t)net->n_in * net->real);
         const int64_t number = (job->f->first + r) * net->n_in;
         if (net->input_dropout > 0) drop(job, CBP_INPUT_DROPOUT, net->input_dropout, net->n_in, number, to, NULL);
     }

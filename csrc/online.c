@@ -74,9 +74,9 @@ static void copy_in(const cbp_net *net, const cbp_small *small, const void *thet
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         const cbp_small_layer *to = &small->layer[l];
-        const void *from = cbp_at(theta, s->theta, net->real);
-        cbp_copy_rows(net->real, s->n_in + 1, s->n_out, from, s->n_out, to->w, to->w_row);
-        if (l > 1) net->k->transpose(s->n_in, s->n_out, cbp_at(from, s->n_out, net->real), to->turned, to->turned_row);
+        const void *from = cbp_at(net, theta, s->theta);
+        cbp_copy_rows(net, s->n_in + 1, s->n_out, from, s->n_out, to->w, to->w_row);
+        if (l > 1) net->k->transpose(s->n_in, s->n_out, cbp_at(net, from, s->n_out), to->turned, to->turned_row);
     }
 }
 
@@ -84,8 +84,7 @@ static void copy_out(const cbp_net *net, const cbp_small *small, void *theta) {
     for (int l = 1; l <= net->n_layers; l++) {
         const cbp_stage *s = &net->stage[l];
         const cbp_small_layer *from = &small->layer[l];
-        cbp_copy_rows(net->real, s->n_in + 1, s->n_out, from->w, from->w_row,
-                      (char *)theta + (size_t)s->theta * net->real, s->n_out);
+        cbp_copy_rows(net, s->n_in + 1, s->n_out, from->w, from->w_row, cbp_at(net, theta, s->theta), s->n_out);
     }
 }
 

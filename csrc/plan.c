@@ -1,6 +1,6 @@
 /* plan.c - the plan and its workspace: everything that is decided once, before a number is touched.
  *
- * Called by the front ends; what it makes is read by net.c, gemm.c, train.c and init.c through net.h.
+ * Called by the front ends; what it makes is read by all others of the driver through net.h.
  */
 #include "net.h"
 
@@ -56,12 +56,12 @@ static void fill_runs(const cbp_spec *spec, int l, cbp_run *run) {
 static int is_row_wise(cbp_act act) { return cbp_table(CBP_ACTIVATIONS, NULL)[act].row_wise; }
 
 /* Comparisons that hold are written, so that NaN is refused */
-static cbp_status check_numbers(const cbp_dense *d, int is_output) {
+static cbp_status check_numbers(const cbp_dense *d, cbp_dtype dtype, int is_output) {
     if (!(d->dropout >= 0 && d->dropout < 1) || (is_output && d->dropout > 0)) return CBP_BAD_DROPOUT;
     if (!(d->l1 >= 0 && d->l1 < INFINITY && d->l2 >= 0 && d->l2 < INFINITY)) return CBP_BAD_PENALTY;
     if (!(d->max_norm >= 0 && d->max_norm < INFINITY)) return CBP_BAD_MAX_NORM;
-    if (!(d->steepness >= 0 && d->steepness < INFINITY)) return CBP_BAD_STEEPNESS;
-    return CBP_OK;
+    const double most = dtype == CBP_FLOAT32 ? FLT_MAX : DBL_MAX, least = dtype == CBP_FLOAT32 ? FLT_MIN : 0;
+    return d->steepness == 0 || (d->steepness >= least && d->steepness <= most) ? CBP_OK : CBP_BAD_STEEPNESS;
 }
 
 /* A row-wise activation is for the output, and for all units of a span */
@@ -76,15 +76,6 @@ static cbp_status check_span(const cbp_dense *d, cbp_head span, int is_output) {
     return row_wise && (mixed || !is_output) ? CBP_ROW_HIDDEN : CBP_OK;
 }
 
-static cbp_status check_layer(const cbp_spec *spec, int l) {
-    const cbp_dense *d = &spec->layers[l - 1];
-    const int is_output = l == spec->n_layers;
-    cbp_status status = d->units < 1 ? CBP_BAD_SHAPE : check_numbers(d, is_output);
-    if (!status && is_output) status = cbp_check_heads(spec);
-    for (int i = 0; !status && i < cbp_n_spans(spec, l); i++) status = check_span(d, cbp_span(spec, l, i), is_output);
-    return status;
-}
-
 /* Numbers that rise, of layers before the one below */
 static cbp_status check_skips(const cbp_dense *d, int l) {
     if (d->n_skips < 0 || d->n_skips >= l) return CBP_BAD_SKIP;
@@ -94,20 +85,20 @@ static cbp_status check_skips(const cbp_dense *d, int l) {
     return CBP_OK;
 }
 
-/* What is checked of layer l by itself */
-static cbp_status check_one(const cbp_spec *spec, int l) {
+static cbp_status check_layer(const cbp_spec *spec, int l) {
     const cbp_dense *d = &spec->layers[l - 1];
-    const cbp_status status = check_layer(spec, l);
-    if (status) return status;
-    const int fits = d->steepness == 0 || (d->steepness >= FLT_MIN && d->steepness <= FLT_MAX);
-    return spec->dtype == CBP_FLOAT32 && !fits ? CBP_BAD_STEEPNESS : check_skips(d, l);
+    const int is_output = l == spec->n_layers;
+    cbp_status status = d->units < 1 ? CBP_BAD_SHAPE : check_numbers(d, spec->dtype, is_output);
+    if (!status && is_output) status = cbp_check_heads(spec);
+    for (int i = 0; !status && i < cbp_n_spans(spec, l); i++) status = check_span(d, cbp_span(spec, l, i), is_output);
+    return status ? status : check_skips(d, l);
 }
 
 static cbp_status check_spec(const cbp_spec *spec) {
     if ((int)spec->dtype < 0 || spec->dtype >= CBP_N_DTYPE) return CBP_BAD_DTYPE;
     if (spec->n_in < 1 || spec->n_layers < 1 || !spec->layers) return CBP_BAD_SHAPE;
     for (int l = 1; l <= spec->n_layers; l++) {
-        const cbp_status status = check_one(spec, l);
+        const cbp_status status = check_layer(spec, l);
         if (status) return status;
     }
     if (!(spec->input_noise >= 0 && spec->input_noise < INFINITY)) return CBP_BAD_INPUT_NOISE;
@@ -150,13 +141,14 @@ static int64_t fill_sources(cbp_stage *stage, const cbp_dense *d, int l, int *so
 }
 
 /* Sizes and offsets of every layer; CBP_TOO_LARGE where the parameters would not fit an address space */
-static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec, cbp_run *runs, int *sources) {
+static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec, int *sources) {
     cbp_stage *stage = stages_of(net);
+    cbp_run *runs = runs_of(net);
     stage[0] = (cbp_stage){.n_out = spec->n_in};
     for (int l = 1; l <= spec->n_layers; l++) {
         const cbp_dense *d = &spec->layers[l - 1];
-        const int64_t n_in = fill_sources(stage, d, l, sources), weights = n_in * d->units;
-        if (n_in > INT_MAX || weights > INT64_MAX / 64 - net->n_params - d->units) return CBP_TOO_LARGE;
+        const int64_t n_in = fill_sources(stage, d, l, sources); /* one less than the rows of theta[l], an int */
+        if (n_in >= INT_MAX || n_in * d->units > INT64_MAX / 64 - net->n_params - d->units) return CBP_TOO_LARGE;
         fill_runs(spec, l, runs);
         stage[l] = (cbp_stage){.n_in = (int)n_in,
                                .n_out = d->units,
@@ -178,12 +170,46 @@ static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec, cbp_run *runs,
         if (d->n_skips > 0) net->joined += n_in;
         net->is_penalized |= d->l1 > 0 || d->l2 > 0;
         net->has_max_norm |= d->max_norm > 0;
-        net->n_params += weights + d->units;
+        net->n_params += (n_in + 1) * d->units;
         net->units += d->units;
         if (d->units > net->widest) net->widest = d->units;
         if (n_in > net->widest) net->widest = (int)n_in;
     }
     return (uint64_t)net->n_params > SIZE_MAX / (4 * net->real) ? CBP_TOO_LARGE : CBP_OK;
+}
+
+/* A plan with nothing in it yet, and room for its tables: layers, spans of the output, runs and sources of all layers,
+ * which begin at *sources; NULL without memory */
+static cbp_net *new_net(const cbp_spec *spec, int **sources) {
+    size_t n_runs = 0, n_sources = 0;
+    for (int l = 1; l <= spec->n_layers; l++) {
+        n_runs += (size_t)count_runs(spec, l);
+        n_sources += (size_t)spec->layers[l - 1].n_skips + 1;
+    }
+    const size_t stages = ((size_t)spec->n_layers + 1) * sizeof(cbp_stage);
+    const size_t tops = (size_t)cbp_n_spans(spec, spec->n_layers) * sizeof(cbp_top);
+    cbp_net *net = calloc(1, sizeof *net + stages + tops + n_runs * sizeof(cbp_run) + n_sources * sizeof(int));
+    if (!net) return NULL;
+    net->n_layers = spec->n_layers;
+    net->n_heads = spec->n_heads;
+    *sources = (int *)(runs_of(net) + n_runs);
+    return net;
+}
+
+/* What the plan keeps as it is described */
+static void copy_spec(cbp_net *net, const cbp_spec *spec) {
+    net->dtype = spec->dtype;
+    net->real = spec->dtype == CBP_FLOAT32 ? sizeof(float) : sizeof(double);
+    net->n_in = net->widest = spec->n_in;
+    net->n_out = spec->layers[spec->n_layers - 1].units;
+    net->loss = spec->loss;
+    net->loss_arg = spec->loss_arg;
+    net->own_loss = spec->own_loss;
+    net->own_ctx = spec->own_ctx;
+    net->missing = spec->missing_targets;
+    net->reduction = spec->reduction;
+    net->input_noise = spec->input_noise;
+    net->input_dropout = spec->input_dropout;
 }
 
 cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
@@ -194,38 +220,22 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     if (status) return status;
     const cbp_kern *k = cbp_kern_for(spec->isa, spec->dtype);
     if (!k) return CBP_BAD_ISA;
-    size_t runs = 0, sources = 0;
-    for (int l = 1; l <= spec->n_layers; l++) {
-        runs += (size_t)count_runs(spec, l);
-        sources += (size_t)spec->layers[l - 1].n_skips + 1;
-    }
-    const size_t stages = ((size_t)spec->n_layers + 1) * sizeof(cbp_stage);
-    const size_t tops = (size_t)cbp_n_spans(spec, spec->n_layers) * sizeof(cbp_top);
-    cbp_net *net = calloc(1, sizeof *net + stages + tops + runs * sizeof(cbp_run) + sources * sizeof(int));
+    int *sources;
+    cbp_net *const net = new_net(spec, &sources);
     if (!net) return CBP_NO_MEMORY;
-    net->dtype = spec->dtype;
-    net->real = spec->dtype == CBP_FLOAT32 ? sizeof(float) : sizeof(double);
-    net->n_in = net->widest = spec->n_in;
-    net->n_out = spec->layers[spec->n_layers - 1].units;
-    net->n_layers = spec->n_layers;
-    net->loss = spec->loss;
-    net->loss_arg = spec->loss_arg;
-    net->own_loss = spec->own_loss;
-    net->own_ctx = spec->own_ctx;
-    net->reduction = spec->reduction;
     net->k = k;
-    net->input_noise = spec->input_noise;
-    net->input_dropout = spec->input_dropout;
     net->single_rows = 1;
-    net->stage = stages_of(net);
+    copy_spec(net, spec);
     cbp_fill_heads(net, spec, tops_of(net));
-    status = fill_stages(net, spec, runs_of(net), (int *)(runs_of(net) + runs));
-    net->online_bytes = !status && is_plain(spec) ? cbp_online_bytes(net) : 0;
-    if (status)
+    net->stage = stages_of(net);
+    status = fill_stages(net, spec, sources);
+    if (status) {
         free(net);
-    else
-        *out = net;
-    return status;
+        return status;
+    }
+    net->online_bytes = is_plain(spec) ? cbp_online_bytes(net) : 0;
+    *out = net;
+    return CBP_OK;
 }
 
 void cbp_net_free(cbp_net *net) { free(net); }
@@ -270,12 +280,13 @@ static void *take(cbp_frame *f, char *work, size_t bytes) {
     return here;
 }
 
-int cbp_needs_room(const cbp_net *net, int64_t m) {
+/* Whether products of m rows copy their operands (kern/gemm.inc) */
+static int needs_room(const cbp_net *net, int64_t m) {
     return m >= CBP_MANY && (size_t)net->widest * net->real >= CBP_SCATTERED;
 }
 
 static size_t rooms_bytes(const cbp_net *net, int64_t m) {
-    return cbp_needs_room(net, m) ? (size_t)CBP_MAX_PARTS * CBP_ROOM : 0;
+    return needs_room(net, m) ? (size_t)CBP_MAX_PARTS * CBP_ROOM : 0;
 }
 
 static int has_noisy_inputs(const cbp_net *net) { return net->input_noise > 0 || net->input_dropout > 0; }
@@ -289,7 +300,7 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
     f.y = take(&f, work, rows * (size_t)net->n_targets * real);
     f.scratch = take(&f, work, rows * (size_t)net->widest * real);
     f.c = take(&f, work, rows * sizeof(double));
-    if (cbp_needs_room(net, m)) f.rooms = take(&f, work, rooms_bytes(net, m));
+    if (needs_room(net, m)) f.rooms = take(&f, work, rooms_bytes(net, m));
     if (net->n_heads) {
         f.head = take(&f, work, 3 * rows * (size_t)net->widest_head * real);
         f.head_c = take(&f, work, rows * sizeof(double));
@@ -333,7 +344,7 @@ cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work) {
     const size_t bytes = desk_bytes(net, n);
     char *const rooms = (char *)work + bytes * (size_t)cbp_desks(n), *const mine = (char *)work + bytes * (size_t)desk;
     const size_t second = net->joined ? layers_bytes(net, m) : predict_buffer(net, n);
-    return (cbp_desk){{mine, mine + second}, cbp_needs_room(net, m) ? cbp_room(rooms, desk) : NULL};
+    return (cbp_desk){{mine, mine + second}, needs_room(net, m) ? cbp_room(rooms, desk) : NULL};
 }
 
 size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {

@@ -22,7 +22,7 @@ typedef struct {
 
 /* Parameters from `first` on, before `end` */
 static void update_range(const update_job *job, int64_t first, int64_t end) {
-    const void *g = cbp_at(job->mem->grad, first, job->net->real);
+    const void *g = cbp_at(job->net, job->mem->grad, first);
     const int64_t n = end - first;
     if (n > 0) cbp_move(job->net, job->mem, &job->use, first, 1, n, n, g, n);
 }
@@ -138,7 +138,7 @@ static void scan_part(void *ctx, int part, int thread) {
     int64_t first, n;
     (void)thread;
     cbp_share(job->n, CBP_ALIGN, part, job->cut.parts, &first, &n);
-    const int64_t at = job->net->k->first_nonfinite(n, cbp_at(job->x, first, job->net->real));
+    const int64_t at = job->net->k->first_nonfinite(n, cbp_at(job->net, job->x, first));
     job->found[part] = at < 0 ? at : first + at;
 }
 
@@ -205,14 +205,12 @@ static int time_is_up(const epoch_job *job) {
 
 static int is_enough(const epoch_job *job) { return job->report->batch >= job->until; }
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Batches of one row by the routine for the whole network, as far as it goes */
 static cbp_status run_rows(epoch_job *job) {
     const int64_t most = ONLINE_ROWS(job->net);
     for (;;) {
         const int64_t first = job->report->batch, left = job->data->n - 1 - first;
-        const int64_t n = smaller(left, smaller(most, job->until - first));
+        const int64_t n = cbp_smaller(left, cbp_smaller(most, job->until - first));
         const cbp_data from = job->order ? *job->data : cbp_rows(job->net, job->data, first, job->data->n - first);
         const int64_t made = cbp_online(job->net, job->mem, job->opt, &from, job->order ? job->order + first : NULL, n,
                                         job->rate + (job->one_rate ? 0 : first), job->one_rate, &job->total);
@@ -222,9 +220,7 @@ static cbp_status run_rows(epoch_job *job) {
     }
 }
 
-/* Gradient and update by mem, unless the cost is not finite: both at once where the gradient need not be known as a
- * whole
- */
+/* Gradient and update by mem, unless the cost is not finite: at once where no update needs the whole gradient */
 static cbp_sums train_batch(const epoch_job *job, const cbp_mem *mem, const cbp_frame *f, const cbp_data *rows,
                             double learning_rate) {
     const cbp_net *net = job->net;
@@ -257,7 +253,7 @@ static cbp_status run_batches(epoch_job *job) {
     const double flops = 6.0 * (double)net->n_params * (double)batch;
     const int64_t looks = job->singly ? 1 : 1 + (int64_t)(FLOPS_A_LOOK / flops);
     for (int64_t start = job->report->batch * batch; start < n; start += batch) {
-        const int64_t m = n - start < batch ? n - start : batch, number = job->report->batch;
+        const int64_t m = cbp_smaller(n - start, batch), number = job->report->batch;
         const cbp_frame f = cbp_frame_at(net, m, CBP_EPOCH, job->mem->work);
         const cbp_data rows = take_batch(net, job->mem, &f, job->data, job->order, start);
         const cbp_sums sums = run_batch(job, &f, &rows, number);

@@ -193,8 +193,11 @@ def test_going_on_needs_the_same_batches_and_optimiser():
         net.fit(X, Y, epochs=1, batch_size=4, resume=True)
     with pytest.raises(ValueError, match="not batches of somebody else's making"):
         net.fit([(X, Y)], epochs=1, resume=True)
-    with pytest.raises(ValueError, match="leave optimizer out"):
-        net.fit(X, Y, epochs=1, batch_size=BATCH, optimizer="sgd", resume=True)
+    for other in ("sgd", optimizers.Adam()):  # an equal one would start anew as well
+        with pytest.raises(ValueError, match="leave optimizer out"):
+            net.fit(X, Y, epochs=1, batch_size=BATCH, optimizer=other, resume=True)
+    with pytest.raises(ValueError, match="optimiser"):
+        fit(net, 1, "adem")
     assert (net.unfinished, net._memory.t) == (3, 3)
     fit(net, 1)  # any other training begins the epoch again
     assert (net.unfinished, net._memory.t) == (0, 3 + PER_EPOCH)

@@ -42,3 +42,11 @@ def real(value: Any, name: str, low: float | None = None, below: float | None = 
         limits += f"less than {below:g}" if below is not None else ""
         raise ValueError(f"{name} must be {limits}, not {number:g}")
     return number
+
+
+def positive(value: Any, name: str, below: float | None = None) -> float:
+    """Return `value` as a finite float greater than 0 and less than `below`."""
+    number = real(value, name, below=below)
+    if number <= 0:
+        raise ValueError(f"{name} must be greater than 0, not {number:g}")
+    return number

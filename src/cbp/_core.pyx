@@ -85,55 +85,36 @@ cdef class Plan:
     cdef readonly object dtype, widths, blocks, isa, own_loss
     cdef readonly Py_ssize_t n_params, n_targets
     cdef readonly uint64_t seed  # of what noisy passes draw
-    cdef bint noisy_inputs
+    cdef bint noisy, noisy_inputs  # whether there is noise in a noisy pass; in its inputs
 
     def __cinit__(self, dtype, int n_in, layers, loss, double loss_arg=0.0, reduction="mean", isa=None, heads=(),
                   bint missing=False, uint64_t seed=0, double input_noise=0.0, double input_dropout=0.0):
         cdef cbp_spec spec
-        cdef int n = len(layers), l, n_heads = len(heads)
         cdef bytes isa_name = b"" if isa is None else isa.encode()
-        cdef cbp_dense *dense = <cbp_dense *>PyMem_Malloc(max(n, 1) * sizeof(cbp_dense))
-        cdef cbp_head *tops = <cbp_head *>PyMem_Malloc(max(n_heads, 1) * sizeof(cbp_head))
-        if dense == NULL or tops == NULL:
-            PyMem_Free(dense)
-            PyMem_Free(tops)
-            raise MemoryError
-        memset(dense, 0, max(n, 1) * sizeof(cbp_dense))
+        kept = []  # what the description points to, alive until cbp_net_new has read it
         memset(&spec, 0, sizeof(spec))
-        kept = []  # the per-unit arrays, alive until cbp_net_new has read them
-        try:
-            for l in range(n):
-                describe_layer(&dense[l], layers[l], _INDEX["activations"], kept)
-            spec.dtype = {"float32": CBP_FLOAT32, "float64": CBP_FLOAT64}[dtype]
-            spec.n_in, spec.n_layers, spec.layers = n_in, n, dense
-            for l in range(n_heads):
-                describe_head(&tops[l], heads[l], _INDEX["losses"])
-            spec.n_heads, spec.heads, spec.missing_targets = n_heads, tops, missing
-            if isinstance(loss, str):
-                spec.loss, spec.loss_arg = <cbp_loss><int>_INDEX["losses"][loss], loss_arg
-            elif not n_heads:
-                self.own_loss, spec.own_loss, spec.own_ctx = loss, call_own_loss, <void *>self
-            spec.reduction = {"mean": CBP_MEAN, "sum": CBP_SUM}[reduction]
-            spec.input_noise, spec.input_dropout = input_noise, input_dropout
-            spec.isa = NULL if isa is None else <char *>isa_name
-            check(cbp_net_new(&self.net, &spec))
-        finally:
-            PyMem_Free(dense)
-            PyMem_Free(tops)
-        self.dtype = np.dtype(dtype)
-        self.seed, self.noisy_inputs = seed, input_noise > 0 or input_dropout > 0
-        self.isa = cbp_net_isa(self.net).decode()
-        self.n_params, self.n_targets, self.n_layers = cbp_n_params(self.net), cbp_n_targets(self.net), n
-        blocks = [cbp_layer(self.net, l + 1) for l in range(n)]
+        spec.dtype = {"float32": CBP_FLOAT32, "float64": CBP_FLOAT64}[dtype]
+        spec.n_in, spec.input_noise, spec.input_dropout = n_in, input_noise, input_dropout
+        spec.reduction, spec.missing_targets = {"mean": CBP_MEAN, "sum": CBP_SUM}[reduction], missing
+        describe_layers(&spec, layers, _INDEX["activations"], kept)
+        describe_heads(&spec, heads, _INDEX["losses"], kept)
+        if isinstance(loss, str):
+            spec.loss, spec.loss_arg = <cbp_loss><int>_INDEX["losses"][loss], loss_arg
+        elif not heads:
+            self.own_loss, spec.own_loss, spec.own_ctx = loss, call_own_loss, <void *>self
+        spec.isa = NULL if isa is None else <char *>isa_name
+        check(cbp_net_new(&self.net, &spec))
+        self.dtype, self.seed, self.isa = np.dtype(dtype), seed, cbp_net_isa(self.net).decode()
+        self.noisy_inputs = input_noise > 0 or input_dropout > 0
+        self.noisy = self.noisy_inputs or has_dropout(&spec)
+        self.n_params, self.n_targets, self.n_layers = cbp_n_params(self.net), cbp_n_targets(self.net), spec.n_layers
+        blocks = [cbp_layer(self.net, l) for l in range(1, spec.n_layers + 1)]
         self.blocks = tuple([(block["offset"], block["rows"], block["cols"]) for block in blocks])
         self.widths = (n_in, *[block["cols"] for block in blocks])
-        expect(&self.expects, self.net, POOL, dtype, n_in, self.widths[n])
-        self.expects.several, self.expects.missing = n_heads > 0, missing
-        self.expects.low, self.expects.high = -np.inf, np.inf
+        expect(&self.expects, self.net, POOL, &spec, self.widths[spec.n_layers])
         if isinstance(loss, str):
             row = _ROWS["losses"][_INDEX["losses"][loss]]
             expect_targets(&self.expects, row, _ROWS["activations"], _INDEX["activations"])
-        self.expects.brief_rows = BRIEF // self.n_params
 
     def __dealloc__(self):
         cbp_net_free(self.net)
@@ -477,7 +458,8 @@ cdef class Memory:
         try:
             self._begin(None, 0, False)
             self._reserve(batch, CBP_EPOCH)
-            self._draw((<uint64_t>self.epochs << 32) + <uint64_t>done)
+            if self.plan.noisy:
+                self._draw((<uint64_t>self.epochs << 32) + <uint64_t>done)
             report.batch, report.cost, report.weight = self.batches - done, self.cost, self.weight
             while status == CBP_PAUSED:
                 PyErr_CheckSignals()

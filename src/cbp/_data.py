@@ -196,27 +196,31 @@ class Reader:
         for head, span in zip(self.heads, self.spans, strict=True):
             part = y[:, span]
             head._check_range(part, part.shape, f"{name}[:, {span.start}:{span.stop}]")
+        if self.distributions:
+            self._check_distributions(y, name)
+            return
         low, high = self.range
-        if not self.distributions:
-            wrong = (y < low) | (y > high)
-            if wrong.any():
-                first = int(np.argmax(wrong))
-                at = tuple(int(i) for i in np.unravel_index(first, given))
-                limits = f"from {low:g} to {high:g}" if high < np.inf else f"of at least {low:g}"
-                raise ValueError(f"{place(name, at)} is {y.flat[first]:g}, but {self.loss} needs targets {limits}")
-        else:
-            gone = np.isnan(y) if self.missing else np.zeros((len(y), 1), bool)
-            halved = gone.any(axis=1) & ~gone.all(axis=1)
-            if halved.any():
-                raise ValueError(
-                    f"row {int(np.argmax(halved))} of {name} is missing in part: a distribution is there or not"
-                )
-            unequal = abs(y.sum(axis=1) - 1) > SUM_TOLERANCE
-            if unequal.any() or (y < 0).any():
-                row = int(np.argmax((y < 0).any(axis=1) | unequal))
-                raise ValueError(
-                    f"row {row} of {name} is no distribution over the classes: it needs values from 0 that sum to 1"
-                )
+        wrong = (y < low) | (y > high)
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            at = tuple(int(i) for i in np.unravel_index(first, given))
+            limits = f"from {low:g} to {high:g}" if high < np.inf else f"of at least {low:g}"
+            raise ValueError(f"{place(name, at)} is {y.flat[first]:g}, but {self.loss} needs targets {limits}")
+
+    def _check_distributions(self, y: Array, name: str) -> None:
+        """Check that rows of targets are from 0 on and sum to 1, or are missing as a whole."""
+        gone = np.isnan(y) if self.missing else np.zeros((len(y), 1), bool)
+        halved = gone.any(axis=1) & ~gone.all(axis=1)
+        if halved.any():
+            raise ValueError(
+                f"row {int(np.argmax(halved))} of {name} is missing in part: a distribution is there or not"
+            )
+        unequal = abs(y.sum(axis=1) - 1) > SUM_TOLERANCE
+        if unequal.any() or (y < 0).any():
+            row = int(np.argmax((y < 0).any(axis=1) | unequal))
+            raise ValueError(
+                f"row {row} of {name} is no distribution over the classes: it needs values from 0 that sum to 1"
+            )
 
     def _wrong_inputs(self, shape: tuple[int, ...], name: str) -> ValueError:
         n = self.n_in

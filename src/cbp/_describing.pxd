@@ -1,12 +1,31 @@
 """What a network is and what data it expects, from Python's words to C's structs. Read by _core.pyx alone."""
 
+from libc.math cimport INFINITY
+
 from cbp._arrays cimport NPY_FLOAT32, NPY_FLOAT64
 from cbp._c cimport *
-from cbp._reading cimport Expected
+from cbp._reading cimport BRIEF, Expected
+
+
+cdef inline void *zeros(Py_ssize_t n, size_t size, list kept) except NULL:
+    """Room for n structs, all zero, which `kept` owns."""
+    cdef bytearray room = bytearray(max(n, 1) * size)
+    kept.append(room)
+    return <void *><char *>room
+
+
+cdef inline int describe_layers(cbp_spec *spec, layers, dict index, list kept) except -1:
+    """All layers for C, their activations numbered by `index`; `kept` owns what they point to."""
+    cdef int l
+    cdef cbp_dense *dense = <cbp_dense *>zeros(len(layers), sizeof(cbp_dense), kept)
+    spec.n_layers, spec.layers = <int>len(layers), dense
+    for l in range(spec.n_layers):
+        describe_layer(&dense[l], layers[l], index, kept)
+    return 0
 
 
 cdef inline int describe_layer(cbp_dense *dense, tuple layer, dict index, list kept) except -1:
-    """One layer for C, its activations numbered by `index`; arrays that it points to go to `kept`."""
+    """One layer: units, activation or activations, argument or arguments, and all else by name, if there is any."""
     import numpy as np
 
     cdef int[::1] acts
@@ -49,19 +68,35 @@ cdef inline int describe_skips(cbp_dense *dense, tuple skips, list kept) except 
     return 0
 
 
-cdef inline int describe_head(cbp_head *head, tuple given, dict index) except -1:
-    """One head for C, its loss numbered by `index`: (first, units, loss, its argument, weight)."""
-    head.first, head.units = given[0], given[1]
-    head.loss, head.loss_arg = <cbp_loss><int>index[given[2]], given[3]
-    head.weight = given[4]
+cdef inline int describe_heads(cbp_spec *spec, heads, dict index, list kept) except -1:
+    """All heads for C, their losses numbered by `index`: (first, units, loss, its argument, weight) each."""
+    cdef int i
+    cdef cbp_head *to = <cbp_head *>zeros(len(heads), sizeof(cbp_head), kept)
+    spec.n_heads, spec.heads = <int>len(heads), to
+    for i in range(spec.n_heads):
+        first, units, loss, arg, weight = heads[i]
+        to[i].first, to[i].units, to[i].weight = first, units, weight
+        to[i].loss, to[i].loss_arg = <cbp_loss><int>index[loss], arg
     return 0
 
 
-cdef inline void expect(Expected *e, const cbp_net *net, cbp_pool *pool, str dtype, int n_in, int n_out):
-    """What a network expects, apart from its loss."""
-    e.net, e.pool, e.n_in, e.n_out = net, pool, n_in, n_out
+cdef inline bint has_dropout(const cbp_spec *spec) noexcept:
+    """Whether a noisy pass leaves out units of some layer."""
+    cdef int l
+    cdef bint found = False
+    for l in range(spec.n_layers):
+        found |= spec.layers[l].dropout > 0
+    return found
+
+
+cdef inline void expect(Expected *e, const cbp_net *net, cbp_pool *pool, const cbp_spec *spec, int n_out) noexcept:
+    """What a network expects; of the targets that they are finite, or may be missing."""
+    e.net, e.pool, e.n_in, e.n_out = net, pool, spec.n_in, n_out
     e.n_targets = cbp_n_targets(net)
-    e.element = NPY_FLOAT32 if dtype == "float32" else NPY_FLOAT64
+    e.element = NPY_FLOAT32 if spec.dtype == CBP_FLOAT32 else NPY_FLOAT64
+    e.low, e.high = -INFINITY, INFINITY
+    e.several, e.missing = spec.n_heads > 0, spec.missing_targets
+    e.brief_rows = BRIEF // cbp_n_params(net)
 
 
 cdef inline int expect_targets(Expected *e, dict loss, list activations, dict index) except -1:

@@ -33,15 +33,19 @@ class Passes:
         self.pause: Callable[[], None] | None = None
         self.every: tuple[int, ...] = ()
 
-    def rates(self, n_batches: int, made: int = 0) -> Any:
-        """Return the learning rate of each of so many batches, the first of which are made; or that of every one."""
+    def rates(self, count: int, done: int) -> tuple[Any, float]:
+        """Return the learning rate of every one of the `count` batches after `done` others, or of each; and the last.
+
+        Those of batches that are made already are 0.
+        """
         if self.schedule is None:
             optimizer = self.net._optimizer
             assert optimizer is not None
-            return optimizer.learning_rate
+            return optimizer.learning_rate, optimizer.learning_rate
+        made = self.net._memory.batches - done
         t = self.net._memory.t - made
-        coming = (real(self.schedule(t + b), f"schedule({t + b})", low=0.0) for b in range(made, n_batches))
-        return np.array([0.0] * made + list(coming))
+        coming = [real(self.schedule(t + b), f"schedule({t + b})", low=0.0) for b in range(made, count)]
+        return np.array([0.0] * made + coming), coming[-1]
 
     def begin(self, resume: bool) -> None:
         """Begin the next pass at its start; or, to resume, with the batch that the last one was left at."""
@@ -77,12 +81,10 @@ class Passes:
 
     def part(self, piece: Piece, count: int, done: int, ends: bool, epoch: int) -> tuple[float, float]:
         """Make the `count` batches of a piece, which come after `done` others, or those of them that are left."""
-        memory = self.net._memory
-        rates = self.rates(count, memory.batches - done)
-        last = float(rates if self.schedule is None else rates[-1])
+        rates, last = self.rates(count, done)
+        (X, y, weight), batch_size, order = piece
         try:
-            X, y, weight = piece.samples
-            loss = memory.epoch(X, y, weight, piece.order, piece.batch_size, rates, done, ends, self.pause, self.every)
+            loss = self.net._memory.epoch(X, y, weight, order, batch_size, rates, done, ends, self.pause, self.every)
         except _core.Diverged as report:
             message, batch, layer = report.args
             raise diverged(_core.Diverged(message, batch + done, layer), epoch, last) from None
@@ -102,15 +104,16 @@ class ArrayPasses(Passes):
         super().__init__(net, schedule)
         self.samples, self.shuffle = samples, shuffle
         self.n = len(samples.X)
-        self.batch_size = min(batch_size, self.n)
-        self.shape = [self.n, self.batch_size]
+        self.piece = Piece(samples, min(batch_size, self.n))
+        self.count = -(-self.n // self.piece.batch_size)
+        self.shape = [self.n, self.piece.batch_size]
 
     def one(self, epoch: int) -> tuple[float, float]:
         """Make one pass: a single call of the core."""
-        net = self.net
-        order = _core.permutation(net.seed, net.epoch, self.n) if self.shuffle else None
-        piece = Piece(self.samples, self.batch_size, order)
-        return self.part(piece, -(-self.n // self.batch_size), 0, True, epoch)
+        net, piece = self.net, self.piece
+        if self.shuffle:
+            piece = piece._replace(order=_core.permutation(net.seed, net.epoch, self.n))
+        return self.part(piece, self.count, 0, True, epoch)
 
     def outputs(self) -> tuple[Any, Array]:
         """Return targets and outputs of all rows."""

@@ -150,7 +150,6 @@ class Spec:
     def plan(self, isa: str | None = None) -> _core.Plan:
         """Make the core's plan; `isa` names the instruction set, None takes the best."""
         layers = [layer.core() for layer in self.layers]
-        loss_arg = next(iter(self.loss.args.values()), 0.0)
         loss = self.loss if isinstance(self.loss, OwnLoss) else self.loss.name if self.heads is None else None
         heads = [] if self.heads is None else self.heads.core()
         return _core.Plan(
@@ -158,7 +157,7 @@ class Spec:
             self.n_in,
             layers,
             loss,
-            loss_arg,
+            tables.argument(self.loss),
             self.reduction,
             isa,
             heads=heads,
@@ -176,7 +175,7 @@ class Spec:
         """Return new initial parameters, as `init` of layers and network and `seed` say."""
         chosen = [layer.init or self.init or tables.initializers[layer.rows[0].partner] for layer in self.layers]
         rows = [init if isinstance(init, Row) else tables.initializers["zeros"] for init in chosen]
-        theta = plan.init([row.name for row in rows], [next(iter(row.args.values()), 0.0) for row in rows], self.seed)
+        theta = plan.init([row.name for row in rows], [tables.argument(row) for row in rows], self.seed)
         for number, (init, (start, above, cols)) in enumerate(zip(chosen, plan.blocks, strict=True), 1):
             if not isinstance(init, Row):
                 shape = above - 1, cols

@@ -7,11 +7,11 @@ What is said about a part's activations and loss holds for the whole output laye
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import inf
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from cbp import tables
-from cbp._arguments import real
+from cbp._arguments import positive
 from cbp.layers import Dense
 from cbp.tables import Row
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from cbp._typing import ActivationLike, LossLike
 
 DEFAULT_LOSS = "half_squared_error"
-NO_ARGUMENTS: Mapping[str, float] = {}
 
 
 def canonical_loss(rows: Sequence[Row]) -> Row:
@@ -93,9 +92,7 @@ class Head:
                 f"a head takes a loss of the table: one of your own, {loss!r}, is for networks without heads"
             )
         self.loss = None if loss is None else tables.losses.find(loss)
-        self.weight = real(weight, "the weight of a head")
-        if self.weight <= 0:
-            raise ValueError(f"the weight of a head must be greater than 0, not {self.weight:g}")
+        self.weight = positive(weight, "the weight of a head")
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -134,14 +131,10 @@ class Head:
         return hash((self.units, self.activation, self.loss, self.weight))
 
 
-class Heads:
+class Heads(tables.NoRow):
     """The losses of all heads of a network, which stand where otherwise its one loss does."""
 
     name = "heads"
-    partner = pair = ""
-    head = False
-    args = NO_ARGUMENTS
-    targets = (-inf, inf)
 
     def __init__(self, heads: Sequence[Head]) -> None:
         self.all = tuple(heads)
@@ -161,15 +154,15 @@ class Heads:
 
     def spans(self) -> list[slice]:
         """Return where the targets of each head lie among those of all."""
-        ends = [sum(head.n_targets for head in self.all[: i + 1]) for i in range(len(self.all))]
-        return [slice(end - head.n_targets, end) for end, head in zip(ends, self.all, strict=True)]
+        ends = accumulate((head.n_targets for head in self.all), initial=0)
+        return [slice(first, end) for first, end in pairwise(ends)]
 
     def core(self) -> list[tuple[int, int, str, float, float]]:
         """Return the heads as `_core.Plan` wants them: first unit, units, loss, its argument, weight."""
         found, first = [], 0
         for head in self.all:
             assert head.loss is not None
-            found.append((first, head.units, head.loss.name, next(iter(head.loss.args.values()), 0.0), head.weight))
+            found.append((first, head.units, head.loss.name, tables.argument(head.loss), head.weight))
             first += head.units
         return found
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbp import tables
-from cbp._arguments import real, whole
+from cbp._arguments import positive, real, whole
 from cbp.tables import Row
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ class Dense:
         self.units = whole(units, "the number of units", 1, MAX_UNITS)
         self.activation = None if activation is None else self._read(activation)
         self.init = read_init(init)
-        self.steepness = _positive(steepness, "steepness")
+        self.steepness = positive(steepness, "steepness")
         self.skip = _read_skip(skip)
         self.dropout = real(dropout, "dropout", low=0.0, below=1.0)
         self.l1, self.l2 = real(l1, "l1", low=0.0), real(l2, "l2", low=0.0)
-        self.max_norm = None if max_norm is None else _positive(max_norm, "max_norm")
+        self.max_norm = None if max_norm is None else positive(max_norm, "max_norm")
         self.trainable = _read_trainable(trainable)
 
     def _read(self, activation: ActivationLike | Sequence[ActivationLike]) -> Row | tuple[Row, ...]:
@@ -153,7 +153,7 @@ class Dense:
     def core(self) -> tuple[int, Any, Any, dict[str, Any]]:
         """Return the layer as `_core.Plan` wants it: units, name or names, argument or arguments, all else."""
         names = [row.name for row in self.rows]
-        args = [next(iter(row.args.values()), 0.0) for row in self.rows]
+        args = [tables.argument(row) for row in self.rows]
         one = len(names) == 1
         return self.units, names[0] if one else names, args[0] if one else args, self._extras()
 
@@ -191,13 +191,6 @@ class Dense:
 
 
 _DEFAULTS = {"steepness": 1.0, "skip": (), "dropout": 0.0, "l1": 0.0, "l2": 0.0, "max_norm": None, "trainable": True}
-
-
-def _positive(value: float, name: str) -> float:
-    number = real(value, name)
-    if number <= 0:
-        raise ValueError(f"{name} must be greater than 0, not {number:g}")
-    return number
 
 
 def _read_trainable(value: Any) -> bool:

@@ -12,7 +12,7 @@ import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cbp import tables
-from cbp._arguments import real
+from cbp._arguments import positive, real
 from cbp.errors import unknown
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class Optimizer:
 
     def _checked(self, name: str, value: Any) -> float | None:
         if name in _LIMITS:
-            return None if value is None else _limit(name, value)
+            return None if value is None else positive(value, name, below=1.0 if name == "average" else None)
         if isinstance(self.fields[name], bool):
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, not {value!r}")
@@ -198,13 +198,6 @@ class Optimizer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown().items())})"
-
-
-def _limit(name: str, value: Any) -> float:
-    number = real(value, name, below=1.0 if name == "average" else None)
-    if number <= 0:
-        raise ValueError(f"{name} must be greater than 0, not {number:g}")
-    return number
 
 
 class SGD(

@@ -131,6 +131,20 @@ class Row:
         return _find, (self.kind, self.config())
 
 
+class NoRow:
+    """What stands in the place of a loss's row says: none of what makes losses of the table special."""
+
+    args: Mapping[str, float] = MappingProxyType({})
+    partner = pair = ""
+    head = False
+    targets = (-inf, inf)
+
+
+def argument(row: Row | NoRow) -> float:
+    """Return the argument of an activation, a loss or an initialiser, 0 where it has none: as the core wants it."""
+    return next(iter(row.args.values()), 0.0)
+
+
 class Table(Mapping[str, Row]):
     """A read-only table: iterate over the names, get a row as an item or as an attribute, print it to read it.
 

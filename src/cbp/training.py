@@ -147,10 +147,10 @@ class Trainer(State):
         )
         wanted = self._metrics(metrics)
         followers = CallbackList(callbacks, progress)
-        if resume and self.unfinished and optimizer not in (None, self._optimizer):
+        if resume and self.unfinished and optimizer is not None and optimizer is not self._optimizer:
             raise ValueError("resume: an epoch goes on with the optimiser that it began with: leave optimizer out")
-        run.begin(resume)
         self._use(optimizer)
+        run.begin(resume)
         self._reader = run.reader
         state = FitState(self, epochs, History(), schedule)  # type: ignore[arg-type]
         run.pause, run.every = followers.pauses(state)
@@ -212,8 +212,8 @@ class Trainer(State):
             drop_last=drop_last,
             check_finite=check_finite,
         )
-        run.begin(resume=False)
         self._use(optimizer)
+        run.begin(resume=False)
         self._reader = run.reader
         return run.one(0)[0]
 

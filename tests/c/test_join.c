@@ -4,6 +4,8 @@
 #include "naive.h"
 #include "net.h"
 
+#include <limits.h>
+
 enum { LAYERS = 5 };
 
 /* Layers 1 .. n of `units`, fed by the layers whose bits are set in `from` beside the one below */
@@ -340,4 +342,10 @@ CASE(a_joined_layer_too_wide_is_refused) {
     const cbp_spec spec = {.n_in = 1 << 30, .n_layers = 2, .layers = layer};
     cbp_net *net;
     CHECK(cbp_net_new(&net, &spec) == CBP_TOO_LARGE && net == NULL);
+    static const int all[] = {0, 1, 2, 3, 4}; /* so wide that the number of weights is none of int64_t */
+    const int most = INT_MAX - 1;
+    const cbp_dense wider[] = {{.units = 1},    {.units = most}, {.units = 1},
+                               {.units = most}, {.units = 1},    {.units = most, .n_skips = 5, .skips = all}};
+    const cbp_spec widest = {.n_in = most, .n_layers = 6, .layers = wider};
+    CHECK(cbp_net_new(&net, &widest) == CBP_TOO_LARGE && net == NULL);
 }

@@ -127,6 +127,16 @@ CASE(networks_beyond_the_address_space) {
     CHECK(cbp_net_new(&net, &spec) == CBP_TOO_LARGE && net == NULL);
 }
 
+CASE(a_layer_has_no_more_rows_of_parameters_than_an_int_counts) {
+    const cbp_dense one[] = {{.units = 1}};
+    cbp_spec spec = {.n_in = INT_MAX, .n_layers = 1, .layers = one};
+    cbp_net *net;
+    CHECK(cbp_net_new(&net, &spec) == CBP_TOO_LARGE && net == NULL);
+    spec.n_in--;
+    CHECK(cbp_net_new(&net, &spec) == CBP_OK && cbp_layer(net, 1).rows == INT_MAX);
+    cbp_net_free(net);
+}
+
 CASE(null_pointers) {
     const cbp_spec empty = {.n_in = 1, .n_layers = 1};
     cbp_net *net;
