@@ -290,6 +290,13 @@ def test_a_bar_by_itself_on_a_terminal(capsys, monkeypatch):
     assert "3/3" in capsys.readouterr().err
 
 
+def test_a_bar_by_itself_in_a_notebook(capsys, monkeypatch):
+    pytest.importorskip("tqdm", reason="a progress bar needs tqdm, which the demo extra brings")
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    net().fit(X, Y, epochs=3)
+    assert "3/3" in capsys.readouterr().err
+
+
 def test_a_terminal_without_tqdm_has_no_bar(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

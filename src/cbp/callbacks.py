@@ -347,11 +347,11 @@ class TimeBudget(Callback):
 
 
 class ProgressBar(Callback):
-    """A bar on standard error (tqdm) with the newest figures; `fit(progress=True)` adds one."""
+    """A bar (tqdm) with the newest figures, on standard error or in a notebook; `fit(progress=True)` adds one."""
 
     def __init__(self) -> None:
         self._bar: Any = None
-        self._tqdm = optional("tqdm", "a progress bar", "progress").tqdm
+        self._tqdm = optional("tqdm.auto", "a progress bar", "progress").tqdm
 
     def on_fit_begin(self, state: FitState) -> None:
         """Open the bar."""
@@ -422,8 +422,9 @@ def _as_callback(callback: Any) -> Callback:
 
 
 def _somebody_watches() -> bool:
-    """Whether standard error is a terminal and tqdm is there."""
-    if not (sys.stderr and sys.stderr.isatty()):
+    """Whether standard error is a terminal, or this is a notebook; and tqdm is there."""
+    is_notebook = "ipykernel" in sys.modules
+    if not (is_notebook or (sys.stderr and sys.stderr.isatty())):
         return False
     from importlib.util import find_spec
 

@@ -97,7 +97,7 @@ class Trainer(State):
         callbacks : Callback, function, or iterable of them
             Called at the end of every epoch: see `Callback`.
         progress : bool, optional
-            Show a bar (tqdm). None shows one if standard error is a terminal and tqdm is installed.
+            Show a bar (tqdm). None shows one in a terminal and in a notebook, if tqdm is installed.
         resume : bool, default False
             Go on within the epoch that Ctrl-C broke off, or that a checkpoint was written in, with the first batch that
             is not made; it is the first of the `epochs`. Data, order and sizes of the batches must be the same, and the
