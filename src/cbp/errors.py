@@ -94,8 +94,9 @@ def unknown(what: str, name: object, known: Iterable[str]) -> ValueError:
 
 def optional(module: str, purpose: str, extra: str) -> ModuleType:
     """Import a package that cbp can do without, or say how to get it."""
+    package = module.partition(".")[0]
     try:
+        importlib.import_module(package)
         return importlib.import_module(module)
     except ImportError as error:
-        package = module.partition(".")[0]
         raise ImportError(f'{purpose} needs {package}: pip install "cbpnet[{extra}]"', name=package) from error
