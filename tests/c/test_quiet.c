@@ -96,8 +96,11 @@ static training start(cbp_dtype dtype, cbp_pool *pool) {
     training t = {.opt = {.kind = CBP_OPT_adam, .arg = {0.9, 0.999, 1e-8}}};
     CHECK(cbp_net_new(&t.net, &spec) == CBP_OK);
     const int64_t n = cbp_n_params(t.net);
-    t.mem = (cbp_mem){random_reals(dtype, n, -0.1, 0.1), zeros(dtype, n), zeros(dtype, 2 * n),
-                      block(cbp_work_bytes(t.net, BATCH, CBP_EPOCH)), pool};
+    t.mem = (cbp_mem){.theta = random_reals(dtype, n, -0.1, 0.1),
+                      .grad = zeros(dtype, n),
+                      .slots = zeros(dtype, 2 * n),
+                      .work = block(cbp_work_bytes(t.net, BATCH, CBP_EPOCH)),
+                      .pool = pool};
     t.data = (cbp_data){.n = ROWS,
                         .x = random_reals(dtype, (int64_t)ROWS * N_IN, -1, 1),
                         .y = random_reals(dtype, (int64_t)ROWS * N_OUT, 0, 1)};
