@@ -31,9 +31,10 @@ typedef struct {
 } rectangle;
 
 cbp_cut cbp_cut_for(cbp_pool *pool, double flops) {
+    if (flops < 2 * FLOPS_A_THREAD) return (cbp_cut){1, 1};
     const int most = (int)cbp_smaller(cbp_pool_size(pool), CBP_MAX_PARTS);
     const double wanted = flops / FLOPS_A_THREAD;
-    const int threads = wanted >= most ? most : wanted < 2 ? 1 : (int)wanted;
+    const int threads = wanted >= most ? most : (int)wanted;
     return (cbp_cut){threads, threads};
 }
 
@@ -47,6 +48,8 @@ cbp_cut cbp_cut_matrix(const cbp_net *net, cbp_cut cut, int64_t m, int64_t n) {
 }
 
 void cbp_share(int64_t n, int64_t grain, int part, int parts, int64_t *first, int64_t *count) {
+    *first = 0, *count = n;
+    if (parts == 1) return;
     const int64_t grains = (n + grain - 1) / grain;
     const int64_t end = grains * (part + 1) / parts * grain;
     *first = grains * part / parts * grain;
@@ -237,9 +240,13 @@ static void tn_touch(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t 
     const cbp_tn_job *tn = place->tn;
     const cbp_net *net = tn->net;
     const int64_t at = tn->s->theta + (place->row + row) * tn->s->n_out + place->col + col;
-    cbp_use complete = {tn->use->opt, tn->use->learning_rate, 1, 0};
     const cbp_use *use = tn->use;
-    if (tn->s->l1 > 0 || tn->s->l2 > 0) cbp_penalize(tn, place->row + row, at, rows, cols, g, ldg), use = &complete;
+    cbp_use complete;
+    if (tn->s->l1 > 0 || tn->s->l2 > 0) {
+        cbp_penalize(tn, place->row + row, at, rows, cols, g, ldg);
+        complete = (cbp_use){use->opt, use->learning_rate, 1, 0};
+        use = &complete;
+    }
     if (use->opt) {
         cbp_move(net, tn->mem, use, at, rows, cols, tn->s->n_out, g, ldg);
         return;

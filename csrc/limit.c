@@ -94,7 +94,6 @@ void cbp_hold(const cbp_net *net, const cbp_mem *mem, const cbp_use *use, int64_
 void cbp_clip(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt) {
     const int64_t n = net->n_params;
     double absolute, square;
-    if (!cbp_clips(opt)) return;
     if (mem->frozen) cbp_clear_frozen(net, mem);
     if (mem->mask) net->k->hold(n, mem->mask, NULL, mem->grad);
     if (opt->clip_value > 0) net->k->clip(n, opt->clip_value, mem->grad);
@@ -142,7 +141,7 @@ static void average_part(void *ctx, int part, int thread) {
         net->k->average(n, 1 - job->opt->average, w, average);
 }
 
-void cbp_settle(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt) {
+void cbp_limit(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt) {
     limit_job job = {net, mem, NULL, opt, {1, 1}};
     for (int l = 1; l <= net->n_layers && net->has_max_norm; l++) {
         job.s = &net->stage[l];

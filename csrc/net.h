@@ -254,7 +254,10 @@ static inline void cbp_move(const cbp_net *net, const cbp_mem *mem, const cbp_us
  * whether mem->slots is read; whether there is something that online.c knows nothing of */
 static inline int cbp_clips(const cbp_opt *opt) { return opt->clip_value > 0 || opt->clip_norm > 0; }
 void cbp_clip(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt);
-void cbp_settle(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt);
+void cbp_limit(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt);
+static inline void cbp_settle(const cbp_net *net, const cbp_mem *mem, const cbp_opt *opt) {
+    if (net->has_max_norm || opt->average > 0) cbp_limit(net, mem, opt);
+}
 int cbp_needs_slots(const cbp_opt *opt);
 int cbp_is_limited(const cbp_mem *mem, const cbp_opt *opt);
 

@@ -215,7 +215,7 @@ static void release(cbp_pool *pool) {
     cbp_store(&pool->lock, cbp_load(&era));
 }
 
-void cbp_pool_run(cbp_pool *pool, cbp_cut cut, cbp_task *fn, void *ctx) {
+void cbp_pool_share(cbp_pool *pool, cbp_cut cut, cbp_task *fn, void *ctx) {
     const int size = pool ? cbp_load(&pool->size) : 1, most = cut.threads < size ? cut.threads : size;
     if (most < 2 || cut.parts < 2 || !claim(pool)) {
         for (int part = 0; part < cut.parts; part++) fn(ctx, part, 0);

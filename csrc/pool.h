@@ -18,7 +18,13 @@ enum { CBP_MOST_PARTS = 4096 };
  * t-th share of consecutive parts, so that it finds their data in the cache of its processor again, and takes over
  * parts of others when it is done with them. The caller alone does all of it, in order, when pool is NULL, threads is
  * 1, or the pool is at work already, for another caller or for this one. */
-void cbp_pool_run(cbp_pool *pool, cbp_cut cut, cbp_task *fn, void *ctx);
+void cbp_pool_share(cbp_pool *pool, cbp_cut cut, cbp_task *fn, void *ctx);
+static inline void cbp_pool_run(cbp_pool *pool, cbp_cut cut, cbp_task *fn, void *ctx) {
+    if (cut.parts == 1)
+        fn(ctx, 0, 0); /* a small network is not made to wait for the pool's answer */
+    else
+        cbp_pool_share(pool, cut, fn, ctx);
+}
 
 /* Threads that a run would have now: 1 for NULL or a pool at work */
 int cbp_pool_size(const cbp_pool *pool);

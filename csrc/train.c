@@ -46,7 +46,7 @@ static void update_part(void *ctx, int part, int thread) {
 
 static void update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate) {
     opt->t++;
-    cbp_clip(net, mem, opt);
+    if (cbp_clips(opt)) cbp_clip(net, mem, opt);
     update_job job = {net, mem, {opt, learning_rate, 1, 0}, {1, 1}};
     job.cut = cbp_cut_for(mem->pool, UPDATE_FLOPS * (double)net->n_params);
     cbp_pool_run(mem->pool, job.cut, update_part, &job);
@@ -73,7 +73,11 @@ cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, doub
 cbp_status cbp_step(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double learning_rate, double *loss) {
     const cbp_status status = cbp_gradient(net, mem, data, loss);
     cbp_opt descent = {.kind = CBP_OPT_sgd};
-    return status || !isfinite(*loss) ? status : cbp_update(net, mem, &descent, learning_rate);
+    if (status || !isfinite(*loss)) return status;
+    const cbp_fpmode mode = cbp_fp_enter();
+    update(net, mem, &descent, learning_rate);
+    cbp_fp_leave(mode);
+    return CBP_OK;
 }
 
 /* ---- an epoch ---- */
