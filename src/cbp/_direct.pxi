@@ -17,7 +17,7 @@ cdef class Direct:
 
 
 cdef inline bint begin(int method, Memory memory, PyObject **args, Py_ssize_t n, PyObject *names, PyObject **given,
-                Samples *s) noexcept:
+                       Samples *s) noexcept:
     """Arguments by parameter, and what the network expects of them."""
     if memory is None or memory.scales or not take(&methods[method], args, n, names, given):
         return False
