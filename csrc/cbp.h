@@ -59,7 +59,7 @@ typedef enum {
 
 typedef enum { CBP_FLOAT32, CBP_FLOAT64, CBP_N_DTYPE } cbp_dtype;
 typedef enum { CBP_MEAN, CBP_SUM } cbp_reduction; /* J = sum_r s_r C_r / sum_r s_r, or without the division */
-typedef enum { CBP_PREDICT, CBP_EVALUATE, CBP_TRAIN, CBP_EPOCH } cbp_mode; /* what a workspace is for */
+typedef enum { CBP_PREDICT, CBP_EVALUATE, CBP_TRAIN, CBP_EPOCH, CBP_CURVE } cbp_mode; /* what a workspace is for */
 typedef enum { CBP_A, CBP_D } cbp_array;                                   /* activations, deltas */
 typedef enum { CBP_ACTIVATIONS, CBP_LOSSES, CBP_OPTIMIZERS, CBP_INITIALIZERS, CBP_STATUSES } cbp_kind;
 
@@ -88,6 +88,7 @@ typedef struct {
     const char *pair;      /* losses with two outputs for a target: that of the second half of the units; else "" */
     const char *formula;   /* NumPy text: g, C, the update, the distribution; statuses: the sentence */
     const char *slope;     /* NumPy text: g', dC/da or delta; dC/da, dC/dv of a loss with two outputs for a target */
+    const char *curvature; /* NumPy text: g'', d2C/da2 or ddelta/dz (ddelta/da where the output is row-wise) */
     const char *onnx;      /* activations: the ONNX operator and its attributes; "" if there is none */
     const char *exception; /* statuses: the Python exception */
     const char *source;    /* where the method comes from */
@@ -297,6 +298,42 @@ cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const
 cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
                          const int64_t *order, int64_t batch, const double *learning_rate, int one_rate, double seconds,
                          int64_t batches, cbp_report *report);
+
+/* ---- curvature (curve.c) ---- */
+
+typedef enum { CBP_BY_PARAMS, CBP_BY_INPUTS } cbp_variable;
+
+/* jac (n, n_L, n_params), or (n, n_L, n_0) := the derivatives of the outputs for x (n, n_0) by the parameters, those that
+ * are fixed excepted, which get 0, or by the inputs. Uses theta (not modified), frozen, mask, work (CURVE). */
+cbp_status cbp_jacobian(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, cbp_variable by, void *jac);
+
+/* What is wanted of an objective J at theta, P = n_params; each is NULL or made. H is the matrix of the second
+ * derivatives of J. G, the generalised Gauss-Newton matrix, is H without the second derivatives of the outputs: of the
+ * net inputs of the output layer where the loss is computed together with them, or belongs to a row-wise activation.
+ * Rows and columns of fixed parameters are 0. */
+typedef struct {
+    void *gradient;       /* real[P] */
+    void *matrix;         /* real[P * P] G, symmetric */
+    const void *v;        /* real[P] (not modified), for the two below */
+    void *hessian_v;      /* real[P] H v */
+    void *gauss_newton_v; /* real[P] G v */
+} cbp_curvature;
+
+/* *loss := J of the data, with what `wanted` names. Uses theta (not modified), frozen, mask, work (CURVE).
+ * CBP_NO_CURVATURE for anything but the gradient where the loss is your own. */
+cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, const cbp_curvature *wanted,
+                     double *loss);
+
+/* ---- dense symmetric systems (solve.c), always in double ---- */
+
+/* a (n, n) symmetric, of which the lower triangle is read, becomes L, a = L L^T, in its lower triangle; the upper is left
+ * alone. Returns CBP_NOT_POSITIVE, and leaves a in no defined state, where a is not positive definite. */
+cbp_status cbp_cholesky(int64_t n, double *a, cbp_pool *pool);
+void cbp_cholesky_solve(int64_t n, const double *l, double *b); /* b[n] := a^-1 b */
+void cbp_cholesky_inverse(int64_t n, const double *l, double *inverse, cbp_pool *pool); /* (n, n), symmetric */
+double cbp_dot(int64_t n, const double *x, const double *y);
+/* out[n] := a x, a (n, n) */
+void cbp_times(int64_t n, const double *a, const double *x, double *out);
 
 /* ---- beside the network ---- */
 

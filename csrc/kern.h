@@ -47,6 +47,7 @@ typedef void cbp_finish(void *ctx, int64_t row, int64_t col, int64_t rows, int64
 
 typedef void cbp_loss_kernel(int64_t m, int64_t n, double arg, const void *y, const void *a, void *d, int times_slope,
                              double *c);
+typedef void cbp_curve_kernel(int64_t m, int64_t n, double arg, const void *y, const void *a, const void *h, void *t);
 
 enum {
     CBP_K_BLOCK = 512,    /* terms of a chain done at a time */
@@ -110,6 +111,18 @@ typedef struct {
      * what d held (LOSS, times_slope), or dC/da (LOSS, not times_slope). y (m, n); a (m, n), or (m, 2n) like d for
      * LOSS_PAIR. missing_loss: what a y that is NaN costs, and the element of d, are 0 */
     cbp_loss_kernel *loss[CBP_N_LOSS], *missing_loss[CBP_N_LOSS];
+
+    /* Second derivatives (curve.c).
+     * curve: z (rows, cols), ld reals from row to row, := g''(z); NULL for row-wise activations. These have along: t
+     * (rows, cols) := how a = g(z) changes as z changes by t; and back_along: u_dot := how act_back's delta changes as a
+     * changes by a_dot, and dC/da, which is u, by u_dot.
+     * loss_curve: t (m, n), or (m, 2n) for LOSS_PAIR, := the second derivative of C by a, times t; for LOSS_HEAD that
+     * by z, or, where the output is row-wise, how delta changes as a changes by t. y and a as above, h: what d held. */
+    void (*curve[CBP_N_ACT])(int64_t rows, int64_t cols, int64_t ld, double arg, void *z);
+    void (*along[CBP_N_ACT])(int64_t rows, int64_t cols, const void *a, void *t);
+    void (*back_along[CBP_N_ACT])(int64_t rows, int64_t cols, const void *a, const void *a_dot, const void *u,
+                                  void *u_dot);
+    cbp_curve_kernel *loss_curve[CBP_N_LOSS], *missing_loss_curve[CBP_N_LOSS];
 
     /* w (rows, cols), ld reals from row to row := one step of the optimiser from factor * g, g being ldg reals from row
      * to row; slot i lies like w, from slots + i * n on. t = 1, 2, ... counts the updates; loss: J where g was taken */

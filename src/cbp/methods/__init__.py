@@ -1,0 +1,9 @@
+"""Full-batch methods: every step looks at all rows, and at the curvature of the objective.
+
+Given to `fit` as ``optimizer=``. Method is the base of all, Objective what they see of a network and its data.
+"""
+
+from cbp.methods._method import Method, MethodState
+from cbp.methods._objective import Objective
+
+__all__ = ["Method", "MethodState", "Objective"]

@@ -1,0 +1,84 @@
+"""What a full-batch method sees: the objective of one network on one set of rows, and its derivatives.
+
+Points are parameter vectors (n_params,) of the network's dtype; everything else is float64. Fixed parameters have
+derivatives of 0 throughout. Nothing here depends on the number of threads or on the machine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cbp import _core
+
+if TYPE_CHECKING:
+    from cbp._samples import Samples
+    from cbp._state import State
+    from cbp._typing import Array
+
+
+class Objective:
+    """The objective J of a network on some samples.
+
+    Attributes
+    ----------
+    n : int
+        Number of parameters.
+    weight : float
+        What J has to be multiplied by to be a sum over the samples: sum of the sample weights where the reduction is
+        "mean", else 1.
+    trained : ndarray of bool, shape (n,)
+        Which parameters are not fixed.
+    """
+
+    def __init__(self, net: State, samples: Samples) -> None:
+        self.net, self.samples = net, samples
+        self.n = net.n_params
+        self.trained = net._trained()
+        self.weight = 1.0
+        if net._spec.reduction == "mean":
+            rows = len(samples.X)
+            weight = samples.weight
+            self.weight = float(rows) if weight is None else _core.dot(weight.astype(np.float64), np.ones(rows))
+
+    @property
+    def theta(self) -> Array:
+        """The parameters of the network, a copy."""
+        return self.net.params.copy()
+
+    def accept(self, theta: Array) -> None:
+        """Make these the parameters of the network: the one place where a method changes them."""
+        self.net.params[:] = theta
+
+    def moved(self, theta: Array, step: Array) -> Array:
+        """Return the point theta + step, rounded to the network's dtype."""
+        return (theta + step).astype(theta.dtype)
+
+    def loss(self, theta: Array) -> float:
+        """Return J."""
+        return self.net._plan.evaluate(theta, *self.samples)
+
+    def gradient(self, theta: Array) -> tuple[float, Array]:
+        """Return J and its gradient."""
+        out = np.empty(self.n, theta.dtype)
+        loss = self.net._memory.curve(theta, *self.samples, gradient=out)
+        return loss, out.astype(np.float64)
+
+    def gauss_newton(self, theta: Array) -> tuple[float, Array, Array]:
+        """Return J, its gradient and its generalised Gauss-Newton matrix (n, n)."""
+        out, matrix = np.empty(self.n, theta.dtype), np.empty((self.n, self.n), theta.dtype)
+        loss = self.net._memory.curve(theta, *self.samples, gradient=out, matrix=matrix)
+        return loss, out.astype(np.float64), matrix.astype(np.float64, copy=False)
+
+    def hessian_times(self, theta: Array, v: Array) -> Array:
+        """Return H v, H being the matrix of the second derivatives of J."""
+        out = np.empty(self.n, theta.dtype)
+        self.net._memory.curve(theta, *self.samples, v=v.astype(theta.dtype), hessian_v=out)
+        return out.astype(np.float64)
+
+    def gauss_newton_times(self, theta: Array, v: Array) -> Array:
+        """Return G v, G being the generalised Gauss-Newton matrix of J."""
+        out = np.empty(self.n, theta.dtype)
+        self.net._memory.curve(theta, *self.samples, v=v.astype(theta.dtype), gauss_newton_v=out)
+        return out.astype(np.float64)
