@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cbp._typing import Array
@@ -22,6 +22,8 @@ class MethodState:
         Numbers that the next step needs: finite ones.
     vectors : dict of str to ndarray, shape (n_params,)
         Vectors that it needs, float64.
+    cache : dict
+        What `begin` found out anew and the next step needs; not saved.
     figures : dict of str to float
         What the last step has to tell, for the History: not part of what is saved.
     stop : str
@@ -32,6 +34,7 @@ class MethodState:
     numbers: dict[str, float] = field(default_factory=dict)
     vectors: dict[str, Array] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict)
     stop: str = ""
 
 
