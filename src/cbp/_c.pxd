@@ -69,6 +69,7 @@ cdef extern from "cbp.h" nogil:
         const char *pair
         const char *formula
         const char *slope
+        const char *curvature
         const char *onnx
         const char *exception
         const char *source
