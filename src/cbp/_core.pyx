@@ -510,6 +510,11 @@ cdef class Memory:
 include "_direct.pxi"
 
 
+# ---- dense symmetric systems ----
+
+include "_solving.pxi"
+
+
 # ---- beside the network ----
 
 def isa():
