@@ -114,10 +114,10 @@ typedef struct {
 
     /* Second derivatives (curve.c).
      * curve: z (rows, cols), ld reals from row to row, := g''(z); NULL for row-wise activations. These have along: t
-     * (rows, cols) := how a = g(z) changes as z changes by t; and back_along: u_dot := how act_back's delta changes as a
-     * changes by a_dot, and dC/da, which is u, by u_dot.
-     * loss_curve: t (m, n), or (m, 2n) for LOSS_PAIR, := the second derivative of C by a, times t; for LOSS_HEAD that
-     * by z, or, where the output is row-wise, how delta changes as a changes by t. y and a as above, h: what d held. */
+     * (rows, cols) := how a = g(z) changes as z changes by t; and back_along: u_dot := how act_back's delta changes as
+     * a changes by a_dot, and dC/da, which is u, by u_dot. loss_curve: t (m, n), or (m, 2n) for LOSS_PAIR, := the
+     * second derivative of C by a, times t; for LOSS_HEAD that by z, or, where the output is row-wise, how delta
+     * changes as a changes by t. y and a as above, h: what d held. */
     void (*curve[CBP_N_ACT])(int64_t rows, int64_t cols, int64_t ld, double arg, void *z);
     void (*along[CBP_N_ACT])(int64_t rows, int64_t cols, const void *a, void *t);
     void (*back_along[CBP_N_ACT])(int64_t rows, int64_t cols, const void *a, const void *a_dot, const void *u,
