@@ -42,7 +42,7 @@ static const shape SHAPES[] = {
     {.name = "softmax with squares",
      .n_layers = 2,
      .units = {4, 6, 5},
-     .act = {0, CBP_ACT_elu, CBP_ACT_softmax},
+     .act = {0, CBP_ACT_sin, CBP_ACT_softmax},
      .loss = SQUARE,
      .steepness = 0.5,
      .reduction = CBP_SUM},
@@ -202,7 +202,7 @@ CASE(threads_change_no_byte) {
 
 /* ---- the stored bits: everything above, and three steps of Levenberg and Marquardt, whose damping is 1 ---- */
 
-static const uint64_t STORED[CBP_N_DTYPE] = {UINT64_C(0x606beea08a447749), UINT64_C(0x23ab57827ad32db4)};
+static const uint64_t STORED[CBP_N_DTYPE] = {UINT64_C(0x17afcebf391ab6cb), UINT64_C(0x3479ac223713e1c5)};
 
 static uint64_t hash_results(uint64_t hash, const trial *t, const results *r) {
     const int64_t n = t->rows * t->n_out;
