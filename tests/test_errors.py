@@ -12,7 +12,8 @@ import cbp
 from cbp.tables import Table
 
 NAMES = {table: ", ".join(getattr(cbp, table)) for table in ("activations", "losses", "initializers")}
-OPTIMIZERS = ", ".join([*cbp._core._INDEX["optimizers"], *cbp.methods.by_name])
+OPTIMIZERS = ", ".join(cbp._core._INDEX["optimizers"])
+TRAINERS = ", ".join([*cbp._core._INDEX["optimizers"], *cbp.methods.by_name])
 
 
 def assign_metadata(value):
@@ -278,7 +279,7 @@ TRAINING = {
     "optimiser": (
         lambda: fit(optimizer="adma"),
         ValueError,
-        f"no optimiser is called 'adma', did you mean 'adam'? there are: {OPTIMIZERS}",
+        f"no optimiser is called 'adma', did you mean 'adam'? there are: {TRAINERS}",
     ),
     "optimiser as a number": (
         lambda: fit(optimizer=0.1),

@@ -46,20 +46,16 @@ class Header:
         self.scaling = self._learned(fields.get("scaling", []))
         self.unfinished = None if fields.get("unfinished") is None else _read_unfinished(fields["unfinished"])
 
-    def _of_method(self, given: Any) -> tuple[dict[str, float], list[str]]:
-        """Return the numbers of a method's state, and the names of its vectors."""
+    def _of_method(self, given: Any) -> tuple[dict[str, float], dict[str, int]]:
+        """Return the numbers of a method's state, and the rows of its vectors by name: 0 is one, (n_params,)."""
         if (given is None) == self._has_method:
             raise ValueError("it has the state of a method without one, or a method without its state")
         if given is None:
-            return {}, []
-        if not isinstance(given, dict) or given.keys() != {"numbers", "vectors"}:
-            raise ValueError("method must be numbers and the names of vectors")
-        numbers, vectors = given["numbers"], given["vectors"]
-        if not isinstance(numbers, dict) or not isinstance(vectors, list):
-            raise TypeError("method must be numbers and the names of vectors")
-        if not all(isinstance(name, str) for name in vectors) or len({*vectors}) < len(vectors):
-            raise ValueError("method must name each of its vectors once")
-        return {name: real(value, f"method's {name}") for name, value in numbers.items()}, vectors
+            return {}, {}
+        if not isinstance(given, dict) or not all(isinstance(given.get(key), dict) for key in ("numbers", "vectors")):
+            raise TypeError("method must be its numbers and vectors by name")
+        numbers = {name: real(value, f"method's {name}") for name, value in given["numbers"].items()}
+        return numbers, {name: whole(rows, f"method's {name}", 0) for name, rows in given["vectors"].items()}
 
     @property
     def _has_method(self) -> bool:
@@ -89,7 +85,7 @@ class Header:
         if isinstance(self.optimizer, optimizers.Optimizer):
             shapes["slots"] = (optimizers.n_slots(self.optimizer), n)
         if self.vectors:
-            shapes["vectors"] = (len(self.vectors), n)
+            shapes["vectors"] = (sum(max(rows, 1) for rows in self.vectors.values()), n)
         if self.has_mask:
             shapes["mask"] = (n,)
         return shapes | {name: (2, columns) for name, columns in self.scaling.items()}
@@ -116,10 +112,14 @@ class Header:
     def _fill_method(self, method: MethodState, arrays: dict[str, Array]) -> None:
         """Give a new state of a method what header and arrays say."""
         method.iterations, method.numbers = self.t, self.numbers
-        if self.vectors:
-            if not np.isfinite(arrays["vectors"]).all():
-                raise FormatError("its method has vectors that are not finite")
-            method.vectors = {name: np.array(row) for name, row in zip(self.vectors, arrays["vectors"], strict=True)}
+        done, vectors = 0, arrays.get("vectors")
+        for name, rows in self.vectors.items():
+            assert vectors is not None
+            end = done + max(rows, 1)
+            if not np.isfinite(vectors[done:end]).all():
+                raise FormatError(f"its method's {name} is not finite")
+            method.vectors[name] = vectors[done:end].copy() if rows else vectors[done].copy()
+            done = end
 
 
 def _read_unfinished(given: Any) -> tuple[int, float, float, int, int]:
@@ -173,7 +173,8 @@ def pack(state: State) -> dict[str, Any]:
         fields["unfinished"] = [memory.batches, memory.cost, memory.weight, *state._pass_shape]
     method = state._method_state
     if method is not None:
-        fields["method"] = {"numbers": method.numbers, "vectors": list(method.vectors)}
+        rows = {name: len(vector) if vector.ndim == 2 else 0 for name, vector in method.vectors.items()}
+        fields["method"] = {"numbers": method.numbers, "vectors": rows}
     if state.mask is not None:
         fields["mask"] = True
     if learned := state._reader.numbers():
@@ -188,7 +189,7 @@ def pack(state: State) -> dict[str, Any]:
     if state._optimizer is not None:
         arrays["slots"] = state._memory.slots
     if method is not None and method.vectors:
-        arrays["vectors"] = np.stack(list(method.vectors.values()))
+        arrays["vectors"] = np.concatenate([np.atleast_2d(vector) for vector in method.vectors.values()])
     if state.mask is not None:
         arrays["mask"] = state.mask
     arrays |= learned

@@ -165,7 +165,7 @@ class State(_core.Direct):
 
     @property
     def epoch(self) -> int:
-        """How many epochs the network was trained, over all calls of `fit` and `partial_fit`; a method's step is one."""
+        """How many epochs the network was trained, over all calls of `fit` and `partial_fit`; a method's steps too."""
         return self._memory.epochs
 
     @property

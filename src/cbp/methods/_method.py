@@ -28,7 +28,7 @@ class MethodState:
         Steps made so far; the framework counts them.
     numbers : dict of str to float
         Numbers that the next step needs: finite ones.
-    vectors : dict of str to ndarray, shape (n_params,)
+    vectors : dict of str to ndarray, shape (n_params,) or (rows, n_params)
         Vectors that it needs, float64.
     cache : dict
         What `begin` found out anew and the next step needs; not saved.
