@@ -6,9 +6,10 @@ Objective what they see of a network and its data, MethodState what they remembe
 
 from cbp.methods._method import Method, MethodState
 from cbp.methods._objective import Objective
+from cbp.methods.bayesian import BayesianRegularization
 from cbp.methods.levenberg import LevenbergMarquardt
 
-by_name: dict[str, type[Method]] = {cls.name: cls for cls in (LevenbergMarquardt,)}
+by_name: dict[str, type[Method]] = {cls.name: cls for cls in (LevenbergMarquardt, BayesianRegularization)}
 """The methods by the names that `fit` knows them by."""
 
-__all__ = ["LevenbergMarquardt", "Method", "MethodState", "Objective", "by_name"]
+__all__ = ["BayesianRegularization", "LevenbergMarquardt", "Method", "MethodState", "Objective", "by_name"]
