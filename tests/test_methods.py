@@ -3,6 +3,7 @@
 import contextlib
 import inspect
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -215,6 +216,33 @@ def test_metrics_class_weights_and_scaling_are_as_ever():
     assert list(history) == ["loss", "accuracy", "val_loss", "val_accuracy", "mu", "gradient", "seconds"]
     assert history.accuracy[-1] > 0.8
     assert network.input_scaling.known
+
+
+SAME_BITS = """
+import sys, hashlib, cbp
+from small import net, teacher
+cbp.set_num_threads(int(sys.argv[1]))
+X, Y, _ = teacher(m=700, noise=0.3)
+for name in cbp.methods.by_name:
+    for dtype in ("float32", "float64"):
+        network = net(hidden=12, seed=1, dtype=dtype)
+        network.fit(X, Y, epochs=6, optimizer=name, sample_weight=abs(Y) + 0.1)
+        print(name, dtype, hashlib.sha256(network.params.tobytes()).hexdigest())
+"""
+
+
+def test_instruction_sets_and_threads_change_no_bit():
+    found = []
+    for isa, threads in ((cbp._core.isas()[-1], 1), (cbp._core.isas()[0], 1), (cbp._core.isas()[0], 3)):
+        run = subprocess.run(
+            [sys.executable, "-c", SAME_BITS, str(threads)],
+            env={**os.environ, "CBP_ISA": isa, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+        )
+        assert run.stdout.count("\n") == 2 * len(methods.by_name), run.stderr
+        found.append(run.stdout)
+    assert found[0] == found[1] == found[2]
 
 
 # ---- validation ----
@@ -489,6 +517,18 @@ def test_numbers_and_vectors_come_back(tmp_path):
     assert state.numbers == trained()._method_state.numbers
     assert {name: vector.shape for name, vector in state.vectors.items()} == {"one": (13,), "two": (2, 13)}
     assert state.iterations == 2
+
+
+def test_what_a_method_remembers_can_be_seen():
+    network = net()
+    assert network.method_state is None
+    history = network.fit(X, Y, epochs=3, optimizer="bayesian_regularization")
+    numbers = network.method_state.numbers
+    assert [numbers[name] for name in ("gamma", "alpha", "beta")] == [
+        history[name][-1] for name in ("gamma", "alpha", "beta")
+    ]
+    network.fit(X, Y, epochs=1, optimizer="sgd")
+    assert network.method_state is None
 
 
 METHOD = {"numbers": {"mu": 0.1}, "vectors": {"one": 0, "two": 2}}
