@@ -77,7 +77,8 @@ class BayesianRegularization(Damped):
 
         log p = -F - log det(H) / 2 + N / 2 log(2 alpha) + n / 2 log(beta / pi)
 
-    gamma, alpha and beta are kept with the network, in `Network.method_state`. `loss` is the objective J, without alpha E_W.
+    gamma, alpha and beta are kept with the network, in `Network.method_state`. `loss` is the objective J, without
+    alpha E_W.
 
     Foresee and Hagan, ICNN 1997; MacKay, Neural Computation 4 (1992), 415 and 448.
 
