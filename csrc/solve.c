@@ -42,7 +42,7 @@ static void part_of(const matrix_job *job, int64_t from, int part, int64_t *firs
 
 /* Rows at .. end of the panel, up to the diagonal; each strip needs those above it */
 static int factor_diagonal(const matrix_job *job) {
-    double x[CBP_TERMS * CBP_STRIP];
+    _Alignas(CBP_ALIGN) double x[CBP_TERMS * CBP_STRIP];
     const int64_t n = job->n;
     for (int64_t i = job->at; i < job->end; i += CBP_STRIP) {
         const int64_t rows = cbp_smaller(CBP_STRIP, job->end - i), before = i - job->at;
@@ -59,7 +59,7 @@ static int factor_diagonal(const matrix_job *job) {
 /* Some of the rows below: L[i] := A[i] L^-T, columns of the panel */
 static void below_part(void *ctx, int part, int thread) {
     const matrix_job *job = ctx;
-    double x[CBP_TERMS * CBP_STRIP];
+    _Alignas(CBP_ALIGN) double x[CBP_TERMS * CBP_STRIP];
     const int64_t n = job->n, terms = job->end - job->at;
     int64_t first, end;
     (void)thread;
@@ -76,7 +76,7 @@ static void below_part(void *ctx, int part, int thread) {
 /* Some of the columns on the right: A[i][j] -= sum_k L[i][k] L[j][k], k in the panel, i >= j */
 static void right_part(void *ctx, int part, int thread) {
     const matrix_job *job = ctx;
-    double x[CBP_TERMS * CBP_STRIP];
+    _Alignas(CBP_ALIGN) double x[CBP_TERMS * CBP_STRIP];
     const int64_t n = job->n, terms = job->end - job->at;
     int64_t first, end;
     (void)thread;
@@ -123,7 +123,8 @@ static int64_t end_of_panel(int64_t n, int64_t at) { return cbp_smaller(n, (at /
 
 /* Columns at .. end of U's rows j .. j + rows, from u l^T = e: those before are known */
 static void solve_root(const matrix_job *job, int64_t j, int64_t rows, int64_t at, int64_t end) {
-    double x[CBP_TERMS * CBP_STRIP] = {0}, before[CBP_TERMS * CBP_STRIP];
+    _Alignas(CBP_ALIGN) double x[CBP_TERMS * CBP_STRIP] = {0};
+    _Alignas(CBP_ALIGN) double before[CBP_TERMS * CBP_STRIP];
     const int64_t n = job->n, own = at == j ? rows : 0;
     double *const u = job->a + j * n + at;
     for (int64_t r = 0; r < own; r++) x[r * CBP_STRIP + r] = 1;
@@ -152,7 +153,8 @@ static void root_part(void *ctx, int part, int thread) {
  * negative */
 static void add_square(const matrix_job *job, int64_t j, int64_t cols, int64_t at, int64_t end, const double *x) {
     const int64_t n = job->n;
-    double own[CBP_STRIP * CBP_STRIP], *const c = job->a + j * n + j;
+    _Alignas(CBP_ALIGN) double own[CBP_STRIP * CBP_STRIP];
+    double *const c = job->a + j * n + j;
     job->k->subtract(at - j, end - at, (cbp_strided){job->a + j * n + at, n, 1}, x, cols, 1, c, n);
     for (int64_t i = at, next; i < end; i = next) {
         next = cbp_smaller(end, i + CBP_STRIP);
@@ -168,7 +170,7 @@ static void add_square(const matrix_job *job, int64_t j, int64_t cols, int64_t a
 
 static void square_part(void *ctx, int part, int thread) {
     const matrix_job *job = ctx;
-    double x[CBP_TERMS * CBP_STRIP];
+    _Alignas(CBP_ALIGN) double x[CBP_TERMS * CBP_STRIP];
     const int64_t n = job->n;
     int64_t first, last;
     (void)thread;
