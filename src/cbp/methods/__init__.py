@@ -5,5 +5,9 @@ Given to `fit` as ``optimizer=``. Method is the base of all, Objective what they
 
 from cbp.methods._method import Method, MethodState
 from cbp.methods._objective import Objective
+from cbp.methods.conjugate import ConjugateGradient
+from cbp.methods.newton import TruncatedNewton
+from cbp.methods.quasi_newton import BFGS, LBFGS
+from cbp.methods.scg import SCG
 
-__all__ = ["Method", "MethodState", "Objective"]
+__all__ = ["BFGS", "LBFGS", "SCG", "ConjugateGradient", "Method", "MethodState", "Objective", "TruncatedNewton"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from cbp._typing import Array
@@ -20,7 +20,7 @@ class MethodState:
         Steps made so far.
     numbers : dict of str to float
         Numbers that the next step needs: finite ones.
-    vectors : dict of str to ndarray, shape (n_params,)
+    vectors : dict of str to ndarray, shape (n_params,) or (rows, n_params)
         Vectors that it needs, float64.
     cache : dict
         What `begin` found out anew and the next step needs; not saved.
@@ -40,6 +40,18 @@ class MethodState:
 
 class Method:
     """A way to train on all rows at once."""
+
+    name: ClassVar[str]
+    fields: ClassVar[dict[str, float | int | str | bool | None]]
+
+    def __init__(self, **named: Any) -> None:
+        for name, default in self.fields.items():
+            setattr(self, name, self._checked(name, named.pop(name, default)))
+        if named:
+            raise TypeError(f"{type(self).__name__}: no such argument: {', '.join(named)}")
+
+    def _checked(self, name: str, value: Any) -> Any:
+        return value
 
     def begin(self, objective: Objective, state: MethodState) -> float:
         """Prepare for steps from the network's parameters as they are, and return J there.
