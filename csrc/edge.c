@@ -153,5 +153,5 @@ void cbp_edge_seed(const cbp_net *net, const cbp_top *top, const cbp_edge *e, in
 
 int cbp_edge_is_flat(const cbp_net *net, const cbp_top *top) {
     const char *curvature = cbp_table(CBP_LOSSES, NULL)[top->loss].curvature;
-    return !net->missing && top->weight == 1 && !sees_z(net, top) && curvature && strcmp(curvature, "1") == 0;
+    return !net->missing && top->weight == 1 && !sees_z(net, top) && curvature && strcmp(curvature, "ones_like(a)") == 0;
 }
