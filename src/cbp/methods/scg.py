@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from cbp import _core
 from cbp._arguments import positive, real
 from cbp.methods._method import Method
-from cbp.methods.line_search import Point, along, halted, norm
+from cbp.methods.line_search import halted
 
 if TYPE_CHECKING:
     from cbp._typing import Array
@@ -82,53 +82,50 @@ class SCG(Method):
 
     def begin(self, objective: Objective, state: MethodState) -> float:
         """Evaluate J and its gradient at the network's parameters; return J."""
-        theta = objective.theta
-        loss, gradient = objective.gradient(theta)
-        state.cache.update(
-            here=Point(0.0, loss, 0.0, theta, gradient),
-            norm=norm(gradient),
-            trained=max(1, int(np.count_nonzero(objective.trained))),
-        )
+        here = _place(objective, objective.theta)
+        state.cache.update(here=here, trained=max(1, int(np.count_nonzero(objective.trained))))
         if "direction" not in state.vectors:
-            self._restart(state, gradient)
+            _restart(state, here.gradient)
             state.numbers.update({"lambda": self.lambda_, "delta": 0.0, "count": 0.0, "futile": 0.0})
-        return loss
+        return here.loss
 
     def step(self, objective: Objective, state: MethodState) -> float:
         """Make one iteration of the paper's algorithm; return J after it."""
-        here: Point = state.cache["here"]
+        here: _Place = state.cache["here"]
         numbers = state.numbers
-        state.figures = {"gradient_norm": state.cache["norm"], "step_length": 0.0, "lambda": numbers["lambda"]}
-        state.stop = halted(here.loss, state.cache["norm"], self.min_grad)
+        state.figures = {"gradient_norm": math.sqrt(here.square), "step_length": 0.0, "lambda": numbers["lambda"]}
+        state.stop = halted(here.loss, math.sqrt(here.square), self.min_grad)
         if state.stop:
             return here.loss
+        numbers["count"] = (numbers["count"] + 1) % state.cache["trained"]
         mu = -_core.dot(state.vectors["direction"], here.gradient)
         if not mu:
-            self._restart(state, here.gradient)
-            mu = _core.dot(here.gradient, here.gradient)
-        numbers["count"] = (numbers["count"] + 1) % state.cache["trained"]
+            _restart(state, here.gradient)
+            mu = here.square
         direction = state.vectors["direction"]
         square = _core.dot(direction, direction)
-        numbers["delta"] = self._delta(objective, state, here, square)
+        self._scale(objective, state, here, square)
         length = mu / numbers["delta"]
-        trial = along(objective, here, direction, length)
-        promised = 0.5 * length * mu
-        state.stop = self._halt(numbers, here, trial, promised)
+        trial = _place(objective, objective.moved(here.theta, direction * length))
+        state.stop = _futile(numbers, here, trial)
         if state.stop:
             return here.loss
-        comparison = max((here.loss - trial.loss) / promised, WORST) if trial.finite else WORST
+        comparison = max(2 * (here.loss - trial.loss) / (length * mu), WORST) if trial.finite else WORST
         if comparison >= 0:
+            objective.accept(trial.theta)
+            _turn(state, here, trial, mu)
             state.figures["step_length"] = abs(length) * math.sqrt(square)
-            here = self._accept(objective, state, trial, mu)
-        self._rescale(numbers, comparison, square)
-        state.figures["gradient_norm"], state.figures["lambda"] = state.cache["norm"], numbers["lambda"]
-        state.stop = halted(here.loss, state.cache["norm"], self.min_grad)
+            state.figures["gradient_norm"] = math.sqrt(trial.square)
+            state.stop = halted(trial.loss, math.sqrt(trial.square), self.min_grad)
+        _rescale(numbers, comparison, square)
+        state.figures["lambda"] = numbers["lambda"]
+        here = state.cache["here"]
         return here.loss
 
-    def _delta(self, objective: Objective, state: MethodState, here: Point, square: float) -> float:
-        """Return the second derivative along the direction, scaled until it is positive: steps 2 to 4."""
+    def _scale(self, objective: Objective, state: MethodState, here: _Place, square: float) -> None:
+        """Make delta, the second derivative along the direction, and scale it until it is positive: steps 2 to 4."""
         numbers, direction = state.numbers, state.vectors["direction"]
-        delta = numbers["delta"]
+        delta, scale = numbers["delta"], numbers["lambda"]
         if numbers["success"]:
             if self.hessian == "exact":
                 delta = _core.dot(direction, objective.hessian_times(here.theta, direction))
@@ -136,46 +133,67 @@ class SCG(Method):
                 sigma = self.sigma / math.sqrt(square)
                 _, there = objective.gradient(objective.moved(here.theta, direction * sigma))
                 delta = _core.dot(direction, (there - here.gradient) / sigma)
-        delta += (numbers["lambda"] - numbers["raised"]) * square
-        if delta <= 0:
-            numbers["raised"] = 2 * (numbers["lambda"] - delta / square)
-            delta = -delta + numbers["lambda"] * square
+        delta += (scale - numbers["raised"]) * square
+        if not delta > 0:
+            if delta - delta != 0:  # the gradient is not finite so near
+                delta = 0.0
+            numbers["raised"] = 2 * (scale - delta / square)
+            delta = -delta + scale * square
             numbers["lambda"] = numbers["raised"]
-        return delta
+        numbers["delta"] = delta
 
-    def _halt(self, numbers: dict[str, float], here: Point, trial: Point, promised: float) -> str:
-        """Return why no further step is worth making, or ""."""
-        if trial.loss < here.loss:
-            numbers["futile"] = 0.0
-            return ""
-        numbers["futile"] += 1
-        if not promised > 0 or (trial.loss == here.loss and bool((trial.theta == here.theta).all())):
-            return "step too small"
-        return "no progress" if numbers["futile"] >= PATIENCE else ""
 
-    def _accept(self, objective: Objective, state: MethodState, trial: Point, mu: float) -> Point:
-        """Go to the point that was tried, and find the next direction: step 7."""
-        numbers, before, gradient = state.numbers, state.cache["here"].gradient, trial.gradient
-        objective.accept(trial.theta)
-        state.cache["here"], state.cache["norm"] = trial, norm(gradient)
-        if numbers["count"]:
-            share = (_core.dot(gradient, gradient) - _core.dot(gradient, before)) / mu
-            state.vectors["direction"] = state.vectors["direction"] * share - gradient
-            numbers["raised"], numbers["success"] = 0.0, 1.0
-        else:
-            self._restart(state, gradient)
-        return trial
+class _Place(NamedTuple):
+    """Parameters, J, its gradient, and the square of the gradient's length."""
 
-    def _restart(self, state: MethodState, gradient: Array) -> None:
-        """Begin again with the steepest descent."""
-        state.vectors["direction"] = -gradient
-        state.numbers["raised"], state.numbers["success"] = 0.0, 1.0
+    theta: Array
+    loss: float
+    gradient: Array
+    square: float
 
-    def _rescale(self, numbers: dict[str, float], comparison: float, square: float) -> None:
-        """Change lambda for the next step: steps 7 and 8."""
-        if comparison < 0:
-            numbers["raised"], numbers["success"] = numbers["lambda"], 0.0
-        if comparison >= 0.75:
-            numbers["lambda"] = max(numbers["lambda"] / 4, LEAST)
-        if comparison < 0.25:
-            numbers["lambda"] += numbers["delta"] * (1 - comparison) / square
+    @property
+    def finite(self) -> bool:
+        return self.loss - self.loss == 0 and self.square - self.square == 0
+
+
+def _place(objective: Objective, theta: Array) -> _Place:
+    loss, gradient = objective.gradient(theta)
+    return _Place(theta, loss, gradient, _core.dot(gradient, gradient))
+
+
+def _restart(state: MethodState, gradient: Array) -> None:
+    """Take the steepest descent as the next direction."""
+    state.vectors["direction"] = -gradient
+    state.numbers.update(raised=0.0, success=1.0)
+
+
+def _futile(numbers: dict[str, float], here: _Place, trial: _Place) -> str:
+    """Return why there is no point in going on, or ""; count the steps that did not make J smaller."""
+    if trial.loss < here.loss:
+        numbers["futile"] = 0.0
+        return ""
+    numbers["futile"] += 1
+    if trial.loss == here.loss and bool((trial.theta == here.theta).all()):
+        return "step too small"
+    return "no progress" if numbers["futile"] >= PATIENCE else ""
+
+
+def _turn(state: MethodState, before: _Place, here: _Place, mu: float) -> None:
+    """Take the next direction, and the place it begins from: step 7."""
+    state.cache["here"] = here
+    if not state.numbers["count"]:
+        _restart(state, here.gradient)
+        return
+    share = (here.square - _core.dot(here.gradient, before.gradient)) / mu
+    state.vectors["direction"] = state.vectors["direction"] * share - here.gradient
+    state.numbers["raised"], state.numbers["success"] = 0.0, 1.0
+
+
+def _rescale(numbers: dict[str, float], comparison: float, square: float) -> None:
+    """Change lambda for the next step: steps 7 and 8."""
+    if comparison < 0:
+        numbers["raised"], numbers["success"] = numbers["lambda"], 0.0
+    elif comparison >= 0.75:
+        numbers["lambda"] = max(numbers["lambda"] / 4, LEAST)
+    if comparison < 0.25:
+        numbers["lambda"] += numbers["delta"] * (1 - comparison) / square
