@@ -5,9 +5,21 @@ Given to `fit` as ``optimizer=``. Method is the base of all, Objective what they
 
 from cbp.methods._method import Method, MethodState
 from cbp.methods._objective import Objective
+from cbp.methods.bridge import NetworkObjective, objective
 from cbp.methods.conjugate import ConjugateGradient
 from cbp.methods.newton import TruncatedNewton
 from cbp.methods.quasi_newton import BFGS, LBFGS
 from cbp.methods.scg import SCG
 
-__all__ = ["BFGS", "LBFGS", "SCG", "ConjugateGradient", "Method", "MethodState", "Objective", "TruncatedNewton"]
+__all__ = [
+    "BFGS",
+    "LBFGS",
+    "SCG",
+    "ConjugateGradient",
+    "Method",
+    "MethodState",
+    "NetworkObjective",
+    "Objective",
+    "TruncatedNewton",
+    "objective",
+]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from cbp import _core
 from cbp._arguments import positive, real
 from cbp.methods._method import Method, MethodState
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from cbp._typing import Array
     from cbp.methods._objective import Objective
 
+ROUNDING = 4 * float(np.finfo(np.float64).eps)  # relative differences of J so small say nothing: the slopes do
 MOST = 25  # points that a search looks at before it gives up
 
 
@@ -76,8 +79,8 @@ def strong_wolfe(
     low, high, length, width = start, None, first, math.inf
     for count in range(1, most + 1):
         trial = along(objective, start, direction, length)
-        enough = trial.loss <= start.loss + c1 * length * start.slope
-        if not (trial.finite and enough and trial.loss < low.loss):
+        enough = trial.loss < start.loss and trial.loss <= start.loss + c1 * length * start.slope
+        if not (trial.finite and enough and trial.loss <= low.loss + ROUNDING * abs(low.loss)):
             high = trial
         elif abs(trial.slope) <= -c2 * start.slope:
             return trial, count
