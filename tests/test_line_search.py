@@ -1,4 +1,4 @@
-"""The line search: on the functions of More and Thuente (ACM Transactions on Mathematical Software 20, 1994), and where J is not finite."""
+"""The line search, on functions of More and Thuente (ACM Transactions on Mathematical Software 20, 1994) and others."""
 
 import math
 

@@ -1,6 +1,7 @@
-"""Scaled conjugate gradients against the pseudo-code of the paper (Moller, Neural Networks 6, 1993), written out again."""
+"""Scaled conjugate gradients against the pseudo-code of the paper (Moller, Neural Networks 6, 1993), written out."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_iterations_that_fail_change_nothing_and_raise_lambda():
     failed = [i for i in range(len(points) - 1) if (points[i] == points[i + 1]).all()]
     assert failed
     assert all(losses[i] == losses[i + 1] for i in failed)
-    assert all(after <= before for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after <= before for before, after in pairwise(losses))
     assert state.stop == "minimum gradient"
     np.testing.assert_allclose(f.theta, 1, atol=1e-4)
 
@@ -111,16 +112,16 @@ def test_iterations_that_fail_change_nothing_and_raise_lambda():
 def test_figures_tell_of_the_step():
     f = rosenbrock()
     state, _, points = drive(SCG(), f, 1)
-    assert state.figures["step_length"] == pytest.approx(np.linalg.norm(points[1] - points[0]))
-    assert state.figures["gradient_norm"] == pytest.approx(np.linalg.norm(f.gradient(f.theta)[1]))
+    assert state.figures["step"] == pytest.approx(np.linalg.norm(points[1] - points[0]))
+    assert state.figures["gradient"] == pytest.approx(np.linalg.norm(f.gradient(f.theta)[1]))
     assert state.figures["lambda"] == state.numbers["lambda"]
 
 
 def test_an_iteration_takes_two_gradients_or_one_and_a_product():
     for hessian, gradients, products in (("difference", 2, 0), ("exact", 1, 1)):
         f, _ = quadratic(8, seed=3)
-        state, losses, _ = drive(SCG(hessian=hessian), f, 5)
-        assert all(after < before for before, after in zip(losses, losses[1:], strict=False))
+        _, losses, _ = drive(SCG(hessian=hessian), f, 5)
+        assert all(after < before for before, after in pairwise(losses))
         assert (f.evaluations, f.products) == (1 + 5 * gradients, 5 * products)
 
 
@@ -128,7 +129,10 @@ def test_an_iteration_takes_two_gradients_or_one_and_a_product():
 def test_a_loss_that_is_not_finite_shortens_the_next_steps(beyond):
     """The first step goes far beyond 3: the curvature at the start is nearly nothing."""
     f = Function(
-        lambda x: beyond if abs(x[0]) > 3 else float(-math.cos(x[0])), lambda x: np.sin(x), [-3.0], lambda x: np.zeros((1, 1))
+        lambda x: beyond if abs(x[0]) > 3 else float(-math.cos(x[0])),
+        lambda x: np.sin(x),
+        [-3.0],
+        lambda x: np.zeros((1, 1)),
     )
     state, losses, _ = drive(SCG(hessian="exact"), f, 60)
     assert state.stop == "minimum gradient"
@@ -144,6 +148,6 @@ def test_a_flat_region_stops_the_training():
 
 
 def test_steps_that_vanish_in_the_parameters_stop_the_training():
-    f = Function(lambda x: float(abs(x[0])), lambda x: np.sign(x), [1e-3], lambda x: np.array([[1e30]]))
+    f = Function(lambda x: float(abs(x[0])), np.sign, [1e-3], lambda x: np.array([[1e30]]))
     state, _, _ = drive(SCG(hessian="exact"), f, 100)
     assert state.stop == "step too small"

@@ -27,17 +27,20 @@ from cbp.tables import activations, initializers, losses
 from cbp.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from cbp import schedules
+    from cbp import methods, schedules
 
 __version__ = _version()
 
 
+_LATER = ("methods", "schedules")
+
+
 def __getattr__(name: str) -> Any:
-    """Import `schedules` when it is asked for: few need it, and it takes a third of the time of all others."""
-    if name == "schedules":
+    """Import what few need, and what takes a third of the time of all others, when it is asked for."""
+    if name in _LATER:
         from importlib import import_module
 
-        return import_module("cbp.schedules")
+        return import_module(f"cbp.{name}")
     raise AttributeError(f"module 'cbp' has no attribute {name!r}")
 
 
@@ -72,6 +75,7 @@ __all__ = [
     "initializers",
     "metrics",
     "optimizers",
+    "methods",
     "schedules",
     "Callback",
     "EarlyStopping",

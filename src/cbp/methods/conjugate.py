@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from cbp import _core
-from cbp.errors import unknown
 from cbp.methods.line_search import Descent, Point, cautious
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from cbp.methods._method import MethodState
     from cbp.methods._objective import Objective
 
-VARIANTS = ("polak_ribiere", "fletcher_reeves", "powell_beale")
 ORTHOGONAL = 0.2  # share of |g|^2 that the product of two gradients in succession may have: Powell's
 
 
@@ -33,7 +31,9 @@ class ConjugateGradient(Descent):
     c2 : float, default 0.1
         The slope after a step is at most this share of the one before it.
     min_grad : float, default 1e-10
-        Training stops where the gradient is no longer than that.
+        Training ends where the gradient of the objective is no longer than this: "minimum gradient".
+    max_fail : int or None, default 6
+        With validation, training ends after so many steps in a row without a new smallest val_loss; None: never.
 
     Notes
     -----
@@ -47,8 +47,11 @@ class ConjugateGradient(Descent):
     powell_beale adds a share of the direction t that the last restart began with, (g u / t u) t, u being the change of
     the gradient along it. It restarts after as many steps, where |g h| >= 0.2 g g, and where a direction's slope is not
     between -1.2 and -0.8 times g g; a restart goes on in the direction -g + share * d and calls d the new t. All begin
-    with the steepest descent again where a direction does not lead down. The line search tries first the length that
-    would change J as much, to first order, as the last step's length in the last direction.
+    with the steepest descent again where a direction does not lead down. The line search looks for the strong Wolfe
+    conditions, and tries first the length by which J would fall as far, to first order, as by the last step.
+
+    The History has the columns gradient, the length of g after the step, step, its length, and evaluations, how many
+    gradients it took.
 
     References
     ----------
@@ -63,23 +66,17 @@ class ConjugateGradient(Descent):
     'powell_beale'
     """
 
-    name: ClassVar[str] = "conjugate_gradient"
-    fields: ClassVar[dict[str, float | int | str | bool | None]] = {
+    name = "conjugate_gradient"
+    fields: ClassVar[dict[str, Any]] = {
         "variant": "polak_ribiere",
         "c1": 1e-4,
         "c2": 0.1,
         "min_grad": 1e-10,
     }
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {
+        "variant": ("polak_ribiere", "fletcher_reeves", "powell_beale"),
+    }
     variant: str
-
-    def _checked(self, name: str, value: Any) -> Any:
-        if name != "variant":
-            return super()._checked(name, value)
-        if not isinstance(value, str):
-            raise TypeError(f"variant must be one of {', '.join(VARIANTS)}, not {value!r}")
-        if value not in VARIANTS:
-            raise unknown("variant of conjugate gradients", value, VARIANTS)
-        return value
 
     def _prepare(self, objective: Objective, state: MethodState) -> None:
         state.cache["trained"] = int(np.count_nonzero(objective.trained))
@@ -98,7 +95,7 @@ class ConjugateGradient(Descent):
         return -here.gradient, numbers["reach"] / (state.cache["norm"] ** 2) or cautious(state.cache["norm"])
 
     def _learn(self, state: MethodState, start: Point, found: Point, direction: Array) -> None:
-        """Compute the next direction. `since` counts the directions since the last restart, `reach` is -t s of Notes."""
+        """Find the next direction. `since` counts those since the restart, `reach` is how far J would have fallen."""
         numbers, vectors = state.numbers, state.vectors
         numbers["reach"] = -start.slope * found.length
         change = found.gradient - start.gradient

@@ -1,7 +1,7 @@
 """A search along a line for a point that satisfies the strong Wolfe conditions, and the step built on it.
 
-The searches with a direction (conjugate.py, quasi_newton.py, newton.py) derive from `Descent`: they say where to go and
-what to learn from having gone there. Only +, -, *, / and sqrt of Python and NumPy's elementwise arithmetic touch a number.
+The searches with a direction (conjugate.py, quasi_newton.py, newton.py) derive from `Descent`: they say where to go,
+and what to learn from having gone there. Only +, -, *, / and sqrt, and the core's sums, touch a number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cbp import _core
-from cbp._arguments import positive, real
+from cbp._arguments import positive
 from cbp.methods._method import Method, MethodState
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Descent(Method):
         the steepest descent is tried. Where that finds nothing either, there is no progress to be made.
         """
         here: Point = state.cache["here"]
-        state.figures = {"gradient_norm": state.cache["norm"], "step_length": 0.0, "evaluations": 0.0}
+        state.figures = {"gradient": state.cache["norm"], "step": 0.0, "evaluations": 0.0}
         state.stop = halted(here.loss, state.cache["norm"], self.min_grad)
         if state.stop:
             return here.loss
@@ -159,8 +159,8 @@ class Descent(Method):
         self._learn(state, start, found, direction)
         objective.accept(found.theta)
         state.cache["here"], state.cache["norm"] = found._replace(length=0.0), norm(found.gradient)
-        state.figures["gradient_norm"] = state.cache["norm"]
-        state.figures["step_length"] = found.length * norm(direction)
+        state.figures["gradient"] = state.cache["norm"]
+        state.figures["step"] = found.length * norm(direction)
         state.stop = halted(found.loss, state.cache["norm"], self.min_grad)
         return found.loss
 
@@ -190,12 +190,10 @@ class Descent(Method):
         raise NotImplementedError
 
     def _checked(self, name: str, value: Any) -> Any:
-        value = super()._checked(name, value)
+        """Return the value of an argument as it is kept."""
         if name in ("c1", "c2"):
             return positive(value, name, below=1.0)
-        if name == "min_grad":
-            return real(value, name, low=0.0)
-        return value
+        return super()._checked(name, value)
 
     def _check(self) -> None:
         """Refuse arguments that do not go together."""

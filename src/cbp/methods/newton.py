@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from cbp.methods._method import MethodState
     from cbp.methods._objective import Objective
 
-MATRICES = ("hessian", "gauss_newton")
-
 
 class TruncatedNewton(Descent):
     """Newton's method without its matrix: products of the matrix with vectors are all it needs.
@@ -37,13 +35,18 @@ class TruncatedNewton(Descent):
     c2 : float, default 0.9
         The slope after a step is at most this share of the one before it.
     min_grad : float, default 1e-7
-        Training stops where the gradient is no longer than that.
+        Training ends where the gradient of the objective is no longer than this: "minimum gradient".
+    max_fail : int or None, default 6
+        With validation, training ends after so many steps in a row without a new smallest val_loss; None: never.
 
     Notes
     -----
     Where conjugate gradients meet a direction p without positive curvature, what they have so far is the direction of
     the search (Nocedal and Wright, algorithm 7.1); at the first product that is the steepest descent, p = -g, as long
     as a Newton step would be if the curvature had the other sign. The forcing term is that of Dembo and Steihaug.
+
+    The History has the columns gradient, the length of g after the step, step, its length, evaluations, how many
+    gradients it took, and products, how many products of the matrix.
 
     References
     ----------
@@ -57,23 +60,21 @@ class TruncatedNewton(Descent):
     'gauss_newton'
     """
 
-    name: ClassVar[str] = "truncated_newton"
-    fields: ClassVar[dict[str, float | int | str | bool | None]] = {
+    name = "truncated_newton"
+    fields: ClassVar[dict[str, Any]] = {
         "matrix": "hessian",
         "max_inner": 100,
         "c1": 1e-4,
         "c2": 0.9,
         "min_grad": 1e-7,
     }
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {"matrix": ("hessian", "gauss_newton")}
     matrix: str
     max_inner: int
 
     def _checked(self, name: str, value: Any) -> Any:
-        if name == "max_inner":
-            return whole(value, name, 1)
-        if name == "matrix" and value not in MATRICES:
-            raise ValueError(f"matrix must be one of {', '.join(MATRICES)}, not {value!r}")
-        return super()._checked(name, value)
+        """Return the value of an argument as it is kept."""
+        return whole(value, name, 1) if name == "max_inner" else super()._checked(name, value)
 
     def _direction(self, objective: Objective, state: MethodState, here: Point) -> tuple[Array, float]:
         times = objective.hessian_times if self.matrix == "hessian" else objective.gauss_newton_times

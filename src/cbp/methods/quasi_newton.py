@@ -8,6 +8,7 @@ import numpy as np
 
 from cbp import _core
 from cbp._arguments import whole
+from cbp.methods import _memory
 from cbp.methods.line_search import Descent, Point, cautious
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ BLOCK = 2**15  # numbers of a matrix that are changed at a time
 class LBFGS(Descent):
     """BFGS with limited memory: the quasi-Newton method for networks of any size.
 
-    It learns the curvature from the last `memory` steps and keeps no matrix: 2 (memory + 1) vectors as long as the
+    It learns the curvature from the last `memory` steps and keeps no matrix: 2 `memory` vectors as long as the
     parameters.
 
     Parameters
@@ -34,13 +35,19 @@ class LBFGS(Descent):
     c2 : float, default 0.9
         The slope after a step is at most this share of the one before it.
     min_grad : float, default 1e-7
-        Training stops where the gradient is no longer than that.
+        Training ends where the gradient of the objective is no longer than this: "minimum gradient".
+    max_fail : int or None, default 6
+        With validation, training ends after so many steps in a row without a new smallest val_loss; None: never.
 
     Notes
     -----
-    The direction is -H g; H g is made of the remembered s = the step and y = the change of the gradient by the recursion
-    of Nocedal and Wright's algorithm 7.4, beginning with (s y / y y) g. A step that met no positive curvature is not
-    remembered. Line search: strong Wolfe conditions, length 1 first, so that most steps need one gradient.
+    The direction is -H g; H g is made of the steps s that are remembered, and the changes y of the gradient on them, by
+    the recursion of Nocedal and Wright's algorithm 7.4, which begins with (s y / y y) g. A step that met no positive
+    curvature is not remembered. The line search looks for the strong Wolfe conditions and tries length 1 first, so that
+    most steps take one gradient.
+
+    The History has the columns gradient, the length of g after the step, step, its length, and evaluations, how many
+    gradients it took.
 
     References
     ----------
@@ -54,8 +61,8 @@ class LBFGS(Descent):
     20
     """
 
-    name: ClassVar[str] = "lbfgs"
-    fields: ClassVar[dict[str, float | int | str | bool | None]] = {
+    name = "lbfgs"
+    fields: ClassVar[dict[str, Any]] = {
         "memory": 10,
         "c1": 1e-4,
         "c2": 0.9,
@@ -64,49 +71,45 @@ class LBFGS(Descent):
     memory: int
 
     def _checked(self, name: str, value: Any) -> Any:
+        """Return the value of an argument as it is kept."""
         return whole(value, name, 1) if name == "memory" else super()._checked(name, value)
 
     def _prepare(self, objective: Objective, state: MethodState) -> None:
-        if "s" not in state.vectors:
-            state.numbers.update(pairs=0.0, next=0.0)
-            state.vectors.update(s=np.zeros((self.memory + 1, objective.n)), y=np.zeros((self.memory + 1, objective.n)))
-        s, y = list(state.vectors["s"]), list(state.vectors["y"])
-        state.cache.update(
-            s=s, y=y, products=[_core.dot(*pair) for pair in zip(s, y, strict=True)], room=np.empty(objective.n)
-        )
+        vectors, after = state.vectors, int(state.numbers.setdefault("next", 0.0))
+        known = len(vectors) // 2
+        slots = [(after - known + i) % self.memory for i in range(known)]
+        pairs = [(vectors[f"s{i}"], vectors[f"y{i}"]) for i in slots]
+        state.cache["pairs"] = [(s, y, _core.dot(s, y)) for s, y in pairs]
 
     def _direction(self, objective: Objective, state: MethodState, here: Point) -> tuple[Array, float]:
-        numbers, cache = state.numbers, state.cache
-        pairs, after = int(numbers["pairs"]), int(numbers["next"])
+        pairs = state.cache["pairs"]
         direction = -here.gradient
         if not pairs:
-            return direction, cautious(cache["norm"])
-        s, y, products, room = cache["s"], cache["y"], cache["products"], cache["room"]
-        known = [(after - 1 - age) % len(s) for age in range(pairs)]
+            return direction, cautious(state.cache["norm"])
         shares = []
-        for i in known:
-            shares.append(_core.dot(s[i], direction) / products[i])
-            np.multiply(y[i], shares[-1], room)
-            np.subtract(direction, room, direction)
-        np.multiply(direction, products[known[0]] / _core.dot(y[known[0]], y[known[0]]), direction)
-        for i in reversed(known):
-            np.multiply(s[i], shares.pop() - _core.dot(y[i], direction) / products[i], room)
-            np.add(direction, room, direction)
+        for s, y, product in reversed(pairs):
+            shares.append(_core.dot(s, direction) / product)
+            direction -= y * shares[-1]
+        _, y, product = pairs[-1]
+        direction *= product / _core.dot(y, y)
+        for s, y, product in pairs:
+            direction += s * (shares.pop() - _core.dot(y, direction) / product)
         return direction, 1.0
 
     def _learn(self, state: MethodState, start: Point, found: Point, direction: Array) -> None:
-        numbers, cache = state.numbers, state.cache
-        free = int(numbers["next"])
-        s, y = cache["s"][free], cache["y"][free]
-        product = _pair(start, found, s, y)
-        if product > ROUNDING * _core.dot(y, y):
-            cache["products"][free] = product
-            numbers["next"] = float((free + 1) % len(cache["s"]))
-            numbers["pairs"] = min(numbers["pairs"] + 1, float(self.memory))
+        s, y, product = _pair(start, found)
+        if not product > ROUNDING * _core.dot(y, y):
+            return
+        free = int(state.numbers["next"])
+        state.vectors[f"s{free}"], state.vectors[f"y{free}"] = s, y
+        state.numbers["next"] = float((free + 1) % self.memory)
+        state.cache["pairs"].append((s, y, product))
+        del state.cache["pairs"][: -self.memory]
 
     def _forget(self, state: MethodState) -> bool:
-        known = state.numbers["pairs"] > 0
-        state.numbers["pairs"] = 0.0
+        known = bool(state.vectors)
+        state.vectors.clear()
+        state.cache["pairs"].clear()
         return known
 
 
@@ -123,7 +126,9 @@ class BFGS(Descent):
     c2 : float, default 0.9
         The slope after a step is at most this share of the one before it.
     min_grad : float, default 1e-6
-        Training stops where the gradient is no longer than that (the default of MATLAB's trainbfg).
+        Training ends where the gradient of the objective is no longer than this: "minimum gradient".
+    max_fail : int or None, default 6
+        With validation, training ends after so many steps in a row without a new smallest val_loss; None: never.
 
     Notes
     -----
@@ -139,14 +144,14 @@ class BFGS(Descent):
     1e-06
     """
 
-    name: ClassVar[str] = "bfgs"
-    fields: ClassVar[dict[str, float | int | str | bool | None]] = {"c1": 1e-4, "c2": 0.9, "min_grad": 1e-6}
+    name = "bfgs"
+    fields: ClassVar[dict[str, Any]] = {"c1": 1e-4, "c2": 0.9, "min_grad": 1e-6}
 
     def _prepare(self, objective: Objective, state: MethodState) -> None:
+        _memory.require(24 * objective.n**2, "BFGS", f"three matrices of {objective.n:,} × {objective.n:,} numbers")
         if "inverse" not in state.vectors:
             state.numbers["updates"] = 0.0
             state.vectors["inverse"] = np.zeros((objective.n, objective.n))
-        state.cache.update(s=np.empty(objective.n), y=np.empty(objective.n))
 
     def _direction(self, objective: Objective, state: MethodState, here: Point) -> tuple[Array, float]:
         if not state.numbers["updates"]:
@@ -154,20 +159,21 @@ class BFGS(Descent):
         return -_core.times(state.vectors["inverse"], here.gradient), 1.0
 
     def _learn(self, state: MethodState, start: Point, found: Point, direction: Array) -> None:
-        s, y = state.cache["s"], state.cache["y"]
-        product, square = _pair(start, found, s, y), _core.dot(y, y)
+        s, y, product = _pair(start, found)
+        square = _core.dot(y, y)
         if not product > ROUNDING * square:
             return
-        inverse = state.vectors["inverse"]
+        before = state.vectors["inverse"]
         if not state.numbers["updates"]:
-            inverse[:] = 0.0
-            np.fill_diagonal(inverse, product / square)
-        known = _core.times(inverse, y)
+            before = np.zeros_like(before)
+            np.fill_diagonal(before, product / square)
+        known = _core.times(before, y)
         w = s * (0.5 * (1 + _core.dot(y, known) / product) / product) - known / product
-        rows = max(1, BLOCK // len(s))
+        inverse, rows = np.empty_like(before), max(1, BLOCK // len(s))
         for i in range(0, len(s), rows):
             part = slice(i, i + rows)
-            inverse[part] += s[part, None] * w + w[part, None] * s
+            np.add(before[part], s[part, None] * w + w[part, None] * s, out=inverse[part])
+        state.vectors["inverse"] = inverse
         state.numbers["updates"] += 1
 
     def _forget(self, state: MethodState) -> bool:
@@ -176,8 +182,7 @@ class BFGS(Descent):
         return known
 
 
-def _pair(start: Point, found: Point, s: Array, y: Array) -> float:
-    """Write into s how the parameters changed, into y how the gradient did; return their product."""
-    np.subtract(found.theta, start.theta, out=s, dtype=np.float64)
-    np.subtract(found.gradient, start.gradient, out=y)
-    return _core.dot(s, y)
+def _pair(start: Point, found: Point) -> tuple[Array, Array, float]:
+    """Return s, how the parameters changed, y, how the gradient did, and their product."""
+    s, y = np.subtract(found.theta, start.theta, dtype=np.float64), found.gradient - start.gradient
+    return s, y, _core.dot(s, y)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 
 from cbp import _core
-from cbp._arguments import positive, real
+from cbp._arguments import positive
 from cbp.methods._method import Method
 from cbp.methods.line_search import halted
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from cbp.methods._method import MethodState
     from cbp.methods._objective import Objective
 
-HESSIANS = ("difference", "exact")
 WORST = -98.0  # the least comparison that counts: the next step is then a hundredth as long
 LEAST = 1e-30  # lambda, which keeps delta from being nothing on a plain
 PATIENCE = 20  # steps in succession without a smaller J that are made before training stops
@@ -40,13 +39,18 @@ class SCG(Method):
         The second derivative from the difference of two gradients, as in the paper, or exact. Exact is better with
         float32.
     min_grad : float, default 1e-6
-        Training stops where the gradient is no longer than that.
+        Training ends where the gradient of the objective is no longer than this: "minimum gradient".
+    max_fail : int or None, default 6
+        With validation, training ends after so many steps in a row without a new smallest val_loss; None: never.
 
     Notes
     -----
     Steps 1 to 9 of the paper, with two additions: a comparison parameter below -98, or a J that is not finite, counts
     as -98, so that the next step is a hundredth as long and not nothing; and training stops when 20 steps in succession
     did not make J smaller ("no progress"), or one changes no parameter ("step too small").
+
+    The History has the columns gradient, the length of the gradient after the step, step, its length, 0 where none was
+    made, and lambda, for the next step.
 
     References
     ----------
@@ -59,26 +63,22 @@ class SCG(Method):
     5e-05
     """
 
-    name: ClassVar[str] = "scg"
-    fields: ClassVar[dict[str, float | int | str | bool | None]] = {
+    name = "scg"
+    fields: ClassVar[dict[str, Any]] = {
         "sigma": 5e-5,
         "lambda_": 5e-7,
         "hessian": "difference",
         "min_grad": 1e-6,
     }
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {"hessian": ("difference", "exact")}
     sigma: float
     lambda_: float
     hessian: str
     min_grad: float
 
     def _checked(self, name: str, value: Any) -> Any:
-        if name in ("sigma", "lambda_"):
-            return positive(value, name)
-        if name == "min_grad":
-            return real(value, name, low=0.0)
-        if name == "hessian" and value not in HESSIANS:
-            raise ValueError(f"hessian must be one of {', '.join(HESSIANS)}, not {value!r}")
-        return super()._checked(name, value)
+        """Return the value of an argument as it is kept."""
+        return positive(value, name) if name in ("sigma", "lambda_") else super()._checked(name, value)
 
     def begin(self, objective: Objective, state: MethodState) -> float:
         """Evaluate J and its gradient at the network's parameters; return J."""
@@ -93,7 +93,7 @@ class SCG(Method):
         """Make one iteration of the paper's algorithm; return J after it."""
         here: _Place = state.cache["here"]
         numbers = state.numbers
-        state.figures = {"gradient_norm": math.sqrt(here.square), "step_length": 0.0, "lambda": numbers["lambda"]}
+        state.figures = {"gradient": math.sqrt(here.square), "step": 0.0, "lambda": numbers["lambda"]}
         state.stop = halted(here.loss, math.sqrt(here.square), self.min_grad)
         if state.stop:
             return here.loss
@@ -114,8 +114,8 @@ class SCG(Method):
         if comparison >= 0:
             objective.accept(trial.theta)
             _turn(state, here, trial, mu)
-            state.figures["step_length"] = abs(length) * math.sqrt(square)
-            state.figures["gradient_norm"] = math.sqrt(trial.square)
+            state.figures["step"] = abs(length) * math.sqrt(square)
+            state.figures["gradient"] = math.sqrt(trial.square)
             state.stop = halted(trial.loss, math.sqrt(trial.square), self.min_grad)
         _rescale(numbers, comparison, square)
         state.figures["lambda"] = numbers["lambda"]
