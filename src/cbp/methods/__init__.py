@@ -7,6 +7,7 @@ minimisers that are not cbp's.
 
 from cbp.methods._method import Method, MethodState
 from cbp.methods._objective import Objective
+from cbp.methods.bayesian import BayesianRegularization
 from cbp.methods.bridge import NetworkObjective, objective
 from cbp.methods.conjugate import ConjugateGradient
 from cbp.methods.levenberg import LevenbergMarquardt
@@ -15,7 +16,16 @@ from cbp.methods.quasi_newton import BFGS, LBFGS
 from cbp.methods.scg import SCG
 
 by_name: dict[str, type[Method]] = {
-    cls.name: cls for cls in (LevenbergMarquardt, SCG, ConjugateGradient, BFGS, LBFGS, TruncatedNewton)
+    cls.name: cls
+    for cls in (
+        LevenbergMarquardt,
+        BayesianRegularization,
+        SCG,
+        ConjugateGradient,
+        BFGS,
+        LBFGS,
+        TruncatedNewton,
+    )
 }
 """The methods by the names that `fit` knows them by."""
 
@@ -23,6 +33,7 @@ __all__ = [
     "BFGS",
     "LBFGS",
     "SCG",
+    "BayesianRegularization",
     "ConjugateGradient",
     "LevenbergMarquardt",
     "Method",

@@ -6,29 +6,43 @@ Two matrices of (n_params, n_params) doubles are all that it takes; a fixed para
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cbp import _core
+from cbp._own_loss import OwnLoss
+from cbp.heads import Heads
 from cbp.methods import _memory
 
 if TYPE_CHECKING:
     from cbp._spec import Spec
     from cbp._typing import Array
     from cbp.methods._objective import Objective
+    from cbp.tables import Row
 
-NO_CURVATURE = frozenset({"mean_absolute_error", "quantile", "hinge"})
-"""Losses that are straight lines: G is 0."""
+STRAIGHT = "zeros_like(a)"
+"""The curvature, in the table, of a loss made of straight lines."""
 
 
 def require_curvature(spec: Spec, who: str) -> None:
     """Refuse a loss whose G is 0, or cannot be known."""
-    if not hasattr(spec.loss, "config") or callable(spec.loss.config()):
+    if isinstance(spec.loss, OwnLoss):
         raise ValueError(f"{who} needs the curvature of the loss, which a function of your own does not tell")
-    names = [spec.loss.name] if spec.heads is None else [head.loss.name for head in spec.heads.all if head.loss]
-    if NO_CURVATURE.issuperset(names):
-        raise ValueError(f"{who} needs the curvature of the loss, and {' and '.join(dict.fromkeys(names))} has none")
+    parts = [(spec.loss, spec.outputs)] if not isinstance(spec.loss, Heads) else _of_heads(spec.loss)
+    # A loss that belongs to a row-wise activation is taken together with it, and is curved in the net inputs.
+    straight = [
+        loss.name
+        for loss, output in parts
+        if loss.curvature == STRAIGHT and not (output is not None and output.row_wise and output.name == loss.partner)
+    ]
+    if len(straight) == len(parts):
+        names = " and ".join(dict.fromkeys(straight))
+        raise ValueError(f"{who} needs the curvature of the loss, and {names} is made of straight lines, with none")
+
+
+def _of_heads(heads: Heads) -> list[tuple[Row, Row]]:
+    return [(head.loss, head.rows[0]) for head in heads.all if head.loss is not None]
 
 
 class System:
@@ -77,7 +91,7 @@ class System:
         self.gradient = gradient if whole else gradient[self.places]
         self.norm = math.sqrt(_core.dot(self.gradient, self.gradient))
 
-    def _matrix(self, memory: Array, dtype: np.dtype, rows: int, columns: int | None = None) -> Array:
+    def _matrix(self, memory: Array, dtype: np.dtype[Any], rows: int, columns: int | None = None) -> Array:
         """Return a matrix of this dtype at the beginning of `memory`; square unless it is told."""
         columns = rows if columns is None else columns
         return memory.view(dtype)[: rows * columns].reshape(rows, columns)

@@ -77,34 +77,22 @@ class LBFGS(Descent):
     def _prepare(self, objective: Objective, state: MethodState) -> None:
         vectors, after = state.vectors, int(state.numbers.setdefault("next", 0.0))
         known = len(vectors) // 2
-        slots = [(after - known + i) % self.memory for i in range(known)]
-        pairs = [(vectors[f"s{i}"], vectors[f"y{i}"]) for i in slots]
-        state.cache["pairs"] = [(s, y, _core.dot(s, y)) for s, y in pairs]
+        pairs = state.cache["pairs"] = _core.Pairs(objective.n, self.memory)
+        for i in range(after - known, after):
+            pairs.add(vectors[f"s{i % self.memory}"], vectors[f"y{i % self.memory}"])
 
     def _direction(self, objective: Objective, state: MethodState, here: Point) -> tuple[Array, float]:
-        pairs = state.cache["pairs"]
+        pairs: _core.Pairs = state.cache["pairs"]
         direction = -here.gradient
-        if not pairs:
-            return direction, cautious(state.cache["norm"])
-        shares = []
-        for s, y, product in reversed(pairs):
-            shares.append(_core.dot(s, direction) / product)
-            direction -= y * shares[-1]
-        _, y, product = pairs[-1]
-        direction *= product / _core.dot(y, y)
-        for s, y, product in pairs:
-            direction += s * (shares.pop() - _core.dot(y, direction) / product)
-        return direction, 1.0
+        pairs.times(direction)
+        return direction, 1.0 if len(pairs) else cautious(state.cache["norm"])
 
     def _learn(self, state: MethodState, start: Point, found: Point, direction: Array) -> None:
-        s, y, product = _pair(start, found)
-        if not product > ROUNDING * _core.dot(y, y):
-            return
-        free = int(state.numbers["next"])
-        state.vectors[f"s{free}"], state.vectors[f"y{free}"] = s, y
-        state.numbers["next"] = float((free + 1) % self.memory)
-        state.cache["pairs"].append((s, y, product))
-        del state.cache["pairs"][: -self.memory]
+        s, y = _changes(start, found)
+        if state.cache["pairs"].add(s, y):
+            free = int(state.numbers["next"])
+            state.vectors[f"s{free}"], state.vectors[f"y{free}"] = s, y
+            state.numbers["next"] = float((free + 1) % self.memory)
 
     def _forget(self, state: MethodState) -> bool:
         known = bool(state.vectors)
@@ -159,8 +147,8 @@ class BFGS(Descent):
         return -_core.times(state.vectors["inverse"], here.gradient), 1.0
 
     def _learn(self, state: MethodState, start: Point, found: Point, direction: Array) -> None:
-        s, y, product = _pair(start, found)
-        square = _core.dot(y, y)
+        s, y = _changes(start, found)
+        product, square = _core.dot(s, y), _core.dot(y, y)
         if not product > ROUNDING * square:
             return
         before = state.vectors["inverse"]
@@ -182,7 +170,6 @@ class BFGS(Descent):
         return known
 
 
-def _pair(start: Point, found: Point) -> tuple[Array, Array, float]:
-    """Return s, how the parameters changed, y, how the gradient did, and their product."""
-    s, y = np.subtract(found.theta, start.theta, dtype=np.float64), found.gradient - start.gradient
-    return s, y, _core.dot(s, y)
+def _changes(start: Point, found: Point) -> tuple[Array, Array]:
+    """Return s, how the parameters changed, and y, how the gradient did."""
+    return np.subtract(found.theta, start.theta, dtype=np.float64), found.gradient - start.gradient
