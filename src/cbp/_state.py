@@ -192,6 +192,11 @@ class State(_core.Direct):
         return self._optimizer or self._method
 
     @property
+    def method_state(self) -> MethodState | None:
+        """What the full-batch method in use remembers, `numbers` such as mu, alpha and beta among it; else None."""
+        return self._method_state
+
+    @property
     def input_scaling(self) -> Scaling | None:
         """How inputs are scaled: see `Scaling`. None where they are taken as they are."""
         return self._reader.input_scaling

@@ -83,6 +83,8 @@ class Method(Configured):
             if value not in self.choices[name]:
                 raise unknown(name, value, self.choices[name])
             return value
+        if isinstance(default, str):
+            return value
         if isinstance(default, bool):
             if not isinstance(value, bool):
                 raise TypeError(f"{name} must be True or False, not {value!r}")

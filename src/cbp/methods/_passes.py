@@ -118,7 +118,9 @@ def check_method(spec: Spec, method: Method, X: Any, y: Any, schedule: Any, drop
         raise ValueError(f"{who} knows no max_norm: use l2, or one of cbp.optimizers")
     if schedule is not None:
         raise ValueError(f"{who} has no learning rate: leave schedule out")
-    if drop_last or (y is None and not (hasattr(X, "__array__") or is_sparse(X))):
+    if y is None and (hasattr(X, "__array__") or is_sparse(X)):
+        raise TypeError("y is missing")
+    if drop_last or y is None:
         wrong = "leave drop_last out" if drop_last else "give X and y, not batches"
         raise ValueError(f"{who} looks at all rows in every step: {wrong}")
     if is_sparse(X) or is_mapped(X):

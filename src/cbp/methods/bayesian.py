@@ -77,7 +77,8 @@ class BayesianRegularization(Damped):
 
         log p = -F - log det(H) / 2 + N / 2 log(2 alpha) + n / 2 log(beta / pi)
 
-    gamma, alpha and beta are kept with the network. `loss` is the objective J, without alpha E_W.
+    gamma, alpha and beta are kept with the network, in `Network.method_state`. `loss` is the objective J, without
+    alpha E_W.
 
     Foresee and Hagan, ICNN 1997; MacKay, Neural Computation 4 (1992), 415 and 448.
 
@@ -88,9 +89,9 @@ class BayesianRegularization(Damped):
     >>> X = np.linspace(-1, 1, 21)[:, None]
     >>> y = np.sin(3 * X) + 0.1 * np.cos(40 * X)
     >>> net = cbp.Network([1, 8, 1], activation="tanh", output="identity", dtype="float64", seed=0)
-    >>> history = net.fit(X, y, epochs=100, optimizer=cbp.methods.BayesianRegularization())
+    >>> history = net.fit(X, y, epochs=300, optimizer=cbp.methods.BayesianRegularization())
     >>> net.n_params, round(history.gamma[-1])
-    (25, 6)
+    (25, 7)
     """
 
     name = "bayesian_regularization"
