@@ -68,7 +68,10 @@ def network(start, dtype="float64"):
 @pytest.mark.parametrize("hessian", ["difference", "exact"])
 @pytest.mark.parametrize("scale", [0.5, 3.0])
 def test_thirty_iterations_are_those_of_the_paper(scale, hessian):
-    """From scale 3 on iterations fail and the matrix must be made positive; differences of gradients lose digits."""
+    """From scale 3 on iterations fail and the matrix must be made positive.
+
+    A last digit of a direction is four digits of a difference of gradients over 5e-5, and so on from step to step.
+    """
     X, y = data()
     start = np.random.default_rng(5).normal(0, scale, 17)
     f = objective(network(start), X, y)
@@ -77,7 +80,7 @@ def test_thirty_iterations_are_those_of_the_paper(scale, hessian):
     state, losses, points = drive(SCG(hessian=hessian), f, 30)
     assert len(losses) == 31
     for (E, w, _, _), loss, point in zip(wanted, losses[1:], points[1:], strict=True):
-        assert loss == pytest.approx(E, rel=1e-9)
+        assert loss == pytest.approx(E, rel=1e-9 if hessian == "exact" else 1e-8)
         np.testing.assert_allclose(point, w, atol=1e-9 if hessian == "exact" else 1e-7)
     assert state.numbers["lambda"] == pytest.approx(wanted[-1][2], rel=1e-6)
     if scale > 1:
