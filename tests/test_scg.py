@@ -79,10 +79,11 @@ def test_thirty_iterations_are_those_of_the_paper(scale, hessian):
     wanted = list(moller(lambda w: f(w)[0], lambda w: f(w)[1], start, 30, second=second))
     state, losses, points = drive(SCG(hessian=hessian), f, 30)
     assert len(losses) == 31
+    near = 1e-9 if hessian == "exact" else 1e-6
     for (E, w, _, _), loss, point in zip(wanted, losses[1:], points[1:], strict=True):
-        assert loss == pytest.approx(E, rel=1e-9 if hessian == "exact" else 1e-8)
-        np.testing.assert_allclose(point, w, atol=1e-9 if hessian == "exact" else 1e-7)
-    assert state.numbers["lambda"] == pytest.approx(wanted[-1][2], rel=1e-6)
+        assert loss == pytest.approx(E, rel=near)
+        np.testing.assert_allclose(point, w, atol=near)
+    assert state.numbers["lambda"] == pytest.approx(wanted[-1][2], rel=100 * near)
     if scale > 1:
         assert not all(success for *_, success in wanted)
 

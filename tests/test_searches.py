@@ -435,5 +435,5 @@ def test_arguments_that_make_no_sense_are_refused(method, arguments, message):
 def test_a_matrix_that_cannot_be_had_is_refused(monkeypatch):
     monkeypatch.setattr("cbp.methods._memory._limits", lambda: iter([2**27]))
     net = cbp.Network([100, 30, 1], output="identity", dtype="float64", seed=0)
-    with pytest.raises(MemoryError, match="BFGS needs .* LBFGS"):
+    with pytest.raises(MemoryError, match=r"BFGS needs .* LBFGS"):
         net.fit(np.zeros((2, 100)), np.zeros(2), optimizer="bfgs", epochs=1)
