@@ -28,7 +28,7 @@ class LBFGS(Descent):
 
     Parameters
     ----------
-    memory : int, default 10
+    memory : int, default 20
         How many steps are remembered.
     c1 : float, default 1e-4
         A step makes J smaller by at least this share of what the slope promises.
@@ -57,13 +57,13 @@ class LBFGS(Descent):
     Examples
     --------
     >>> import cbp
-    >>> cbp.methods.LBFGS(memory=20).memory
-    20
+    >>> cbp.methods.LBFGS(memory=50).memory
+    50
     """
 
     name = "lbfgs"
     fields: ClassVar[dict[str, Any]] = {
-        "memory": 10,
+        "memory": 20,
         "c1": 1e-4,
         "c2": 0.9,
         "min_grad": 1e-7,
