@@ -350,6 +350,15 @@ void cbp_cholesky_inverse(int64_t n, const double *l, double *inverse, cbp_pool 
 double cbp_dot(int64_t n, const double *x, const double *y);
 void cbp_times(int64_t n, const double *a, const double *x, double *out);
 
+/* A step that L-BFGS remembers: how the parameters changed and how the gradient did, (n,) (not modified), and the
+ * product of both, which is positive. */
+typedef struct {
+    const double *s, *y;
+    double product;
+} cbp_pair;
+/* d[n] := H d, H being the inverse Hessian as far as these steps, the oldest first, tell of it; share[pairs]: room. */
+void cbp_lbfgs(int64_t n, int pairs, const cbp_pair *pair, double *share, double *d);
+
 /* ---- beside the network ---- */
 
 /* order := a permutation of 0..n-1 that depends on (seed, stream) alone. */

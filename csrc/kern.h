@@ -189,7 +189,7 @@ typedef struct {
      * (m, cols), of row r the first r + first columns at most, := c - a x, a (m, k), k <= CBP_TERMS, x a strip.
      * forward: x (k, CBP_STRIP) := l^-1 x, k <= CBP_TERMS. factor: rows k .. k + rows of x become those of the factor,
      * as the first k are; 0 where a pivot is not a positive number. Room in x: whole strips of rows. dot: in 32
-     * interleaved chains, halved until one is left. solve: b[n] := (l l^T)^-1 b. */
+     * interleaved chains, halved until one is left. add_times: y[n] += f x. solve: b[n] := (l l^T)^-1 b. */
     void (*to_strip)(int64_t rows, int64_t k, const double *a, int64_t lda, double *x);
     void (*from_strip)(int64_t rows, int64_t k, const double *x, int64_t ldx, double *a, int64_t lda, cbp_side side);
     void (*upper_strip)(int64_t rows, const double *l, int64_t ldl, const double *a, int64_t lda, double *x);
@@ -198,6 +198,7 @@ typedef struct {
     void (*forward)(int64_t k, const double *l, int64_t ldl, double *x);
     int (*factor)(int64_t k, int64_t rows, double *x);
     double (*dot)(int64_t n, const double *x, const double *y);
+    void (*add_times)(int64_t n, double f, const double *x, double *y);
     void (*solve)(int64_t n, const double *l, double *b);
 } cbp_kern;
 

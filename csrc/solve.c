@@ -1,4 +1,5 @@
-/* solve.c - dense symmetric systems in double: Cholesky's factors, solution and inverse with them, products of vectors.
+/* solve.c - dense symmetric systems in double: Cholesky's factors, solution and inverse with them, products of vectors,
+ * and those that L-BFGS is made of.
  *
  * Called from outside alone; calls the kernel table. Every element of a result is one chain of fma in index order (of a
  * vector's product: 32 of them), so the bits do not depend on the blocks, the instruction set or the threads. Matrices
@@ -230,5 +231,21 @@ void cbp_times(int64_t n, const double *a, const double *x, double *out) {
     const cbp_fpmode mode = cbp_fp_enter();
     const cbp_kern *k = cbp_kern_for(NULL, CBP_FLOAT64);
     for (int64_t i = 0; i < n; i++) out[i] = k->dot(n, a + i * n, x);
+    cbp_fp_leave(mode);
+}
+
+/* Nocedal and Wright, Numerical Optimization, algorithm 7.4 */
+void cbp_lbfgs(int64_t n, int pairs, const cbp_pair *pair, double *share, double *d) {
+    const cbp_fpmode mode = cbp_fp_enter();
+    const cbp_kern *k = cbp_kern_for(NULL, CBP_FLOAT64);
+    for (int i = pairs - 1; i >= 0; i--) {
+        share[i] = k->dot(n, pair[i].s, d) / pair[i].product;
+        k->add_times(n, -share[i], pair[i].y, d);
+    }
+    if (pairs > 0) {
+        const cbp_pair *last = pair + pairs - 1;
+        k->scale(1, n, last->product / k->dot(n, last->y, last->y), d, n);
+    }
+    for (int i = 0; i < pairs; i++) k->add_times(n, share[i] - k->dot(n, pair[i].y, d) / pair[i].product, pair[i].s, d);
     cbp_fp_leave(mode);
 }

@@ -9,6 +9,7 @@ Called by test_docs.py and, for the page that adds a row to the library, test_ne
 
 import contextlib
 import doctest
+import importlib.util
 import io
 import os
 import re
@@ -83,6 +84,8 @@ def needs(page):
         return "the page's commands are for a POSIX shell"
     if re.search(r"^\$ cc ", text, re.MULTILINE) and not shutil.which("cc"):
         return "no C compiler called cc"
+    if ">>> from scipy" in text and not importlib.util.find_spec("scipy"):
+        return "no SciPy"
     return None
 
 

@@ -210,6 +210,13 @@ cdef extern from "cbp.h" nogil:
     void cbp_cholesky_inverse(int64_t n, const double *l, double *inverse, cbp_pool *pool)
     double cbp_dot(int64_t n, const double *x, const double *y)
     void cbp_times(int64_t n, const double *a, const double *x, double *out)
+
+    ctypedef struct cbp_pair:
+        const double *s
+        const double *y
+        double product
+
+    void cbp_lbfgs(int64_t n, int pairs, const cbp_pair *pair, double *share, double *d)
     cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order)
     int64_t cbp_net_first_nonfinite(const cbp_net *net, cbp_pool *pool, int64_t n, const void *x)
     void cbp_philox(const uint32_t *counter, const uint32_t *key, uint32_t *out)

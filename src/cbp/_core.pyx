@@ -18,7 +18,9 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.float cimport DBL_EPSILON
+from libc.stdlib cimport calloc, free
+from libc.string cimport memmove, memset
 
 from cbp._arrays cimport *
 from cbp._c cimport *

@@ -72,3 +72,58 @@ def times(a, x):
         with nogil:
             cbp_times(n, matrix, vector, data)
     return out
+
+
+cdef class Pairs:
+    """The last steps of an L-BFGS: s, how the parameters changed, y, how the gradient did, each (n,)."""
+
+    cdef int most, count
+    cdef Py_ssize_t n
+    cdef list kept
+    cdef cbp_pair *pair
+    cdef double *share
+
+    def __cinit__(self, Py_ssize_t n, int most):
+        self.n, self.most, self.kept = n, most, []
+        self.pair = <cbp_pair *>calloc(most, sizeof(cbp_pair))
+        self.share = <double *>calloc(most, sizeof(double))
+        if self.pair == NULL or self.share == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.pair)
+        free(self.share)
+
+    def __len__(self):
+        return self.count
+
+    def add(self, s, y):
+        """Remember a step, and forget the oldest one if there are too many; False if it met no positive curvature."""
+        cdef cbp_pair new
+        new.s = <const double *>data_of(s, NPY_FLOAT64, self.n, 0)
+        new.y = <const double *>data_of(y, NPY_FLOAT64, self.n, 0)
+        new.product = cbp_dot(self.n, new.s, new.y)
+        if not new.product > DBL_EPSILON * cbp_dot(self.n, new.y, new.y):
+            return False
+        if self.count == self.most:
+            memmove(self.pair, self.pair + 1, (self.count - 1) * sizeof(cbp_pair))
+            del self.kept[0]
+            self.count -= 1
+        self.pair[self.count] = new
+        self.count += 1
+        self.kept.append((s, y))
+        return True
+
+    def clear(self):
+        """Forget all of them."""
+        self.count = 0
+        self.kept.clear()
+
+    def times(self, d):
+        """d (n,) := H d, H being the inverse Hessian as far as they tell."""
+        cdef double *data = <double *>data_of(d, NPY_FLOAT64, self.n, 0, True)
+        if self.n * self.count <= QUICK:
+            cbp_lbfgs(self.n, self.count, self.pair, self.share, data)
+        else:
+            with nogil:
+                cbp_lbfgs(self.n, self.count, self.pair, self.share, data)

@@ -189,3 +189,36 @@ CASE(times_is_a_dot_product_for_each_row) {
         CHECK_BYTES(n, sizeof *got, got, want);
     }
 }
+
+/* The recursion written out in Nocedal and Wright's words; y is s and a little, so that products are positive */
+CASE(lbfgs_is_the_two_loops) {
+    enum { PAIRS = 5 };
+    EACH_ISA(i)
+    for (int64_t n = 1; n < 300; n = n < 70 ? n + 1 : n + 61, release_blocks())
+        for (int pairs = 0; pairs <= PAIRS; pairs++) {
+            cbp_pair pair[PAIRS];
+            double share[PAIRS], alpha[PAIRS], *const got = doubles(n), *const want = doubles(n);
+            const double *g = random_reals(CBP_FLOAT64, n, -1, 1);
+            for (int p = 0; p < pairs; p++) {
+                const double *s = random_reals(CBP_FLOAT64, n, 0.5, 1);
+                double *const y = doubles(n);
+                for (int64_t k = 0; k < n; k++) y[k] = (2 + p) * s[k] + 0.1 * g[k];
+                pair[p] = (cbp_pair){s, y, naive_dot(n, s, y)};
+            }
+            for (int64_t k = 0; k < n; k++) got[k] = want[k] = g[k];
+            for (int p = pairs - 1; p >= 0; p--) {
+                alpha[p] = naive_dot(n, pair[p].s, want) / pair[p].product;
+                for (int64_t k = 0; k < n; k++) want[k] = fma(-alpha[p], pair[p].y[k], want[k]);
+            }
+            for (int64_t k = 0; k < n && pairs; k++) {
+                const double *const y = pair[pairs - 1].y;
+                want[k] *= pair[pairs - 1].product / naive_dot(n, y, y);
+            }
+            for (int p = 0; p < pairs; p++) {
+                const double beta = naive_dot(n, pair[p].y, want) / pair[p].product;
+                for (int64_t k = 0; k < n; k++) want[k] = fma(alpha[p] - beta, pair[p].s[k], want[k]);
+            }
+            cbp_lbfgs(n, pairs, pair, share, got);
+            CHECK_BYTES(n, sizeof *got, got, want);
+        }
+}

@@ -53,7 +53,7 @@ class Objective:
 
     def moved(self, theta: Array, step: Array) -> Array:
         """Return the point theta + step, rounded to the network's dtype."""
-        return (theta + step).astype(theta.dtype)
+        return (theta + step).astype(theta.dtype, copy=False)
 
     def loss(self, theta: Array) -> float:
         """Return J."""
@@ -63,7 +63,7 @@ class Objective:
         """Return J and its gradient."""
         out = np.empty(self.n, theta.dtype)
         loss = _core.curve(self.net._memory, theta, *self.samples, gradient=out)
-        return loss, out.astype(np.float64)
+        return loss, out.astype(np.float64, copy=False)
 
     def gauss_newton(self, theta: Array, matrix: Array | None = None) -> tuple[float, Array, Array]:
         """Return J, its gradient and its generalised Gauss-Newton matrix (n, n), of the network's dtype.
@@ -78,11 +78,11 @@ class Objective:
     def hessian_times(self, theta: Array, v: Array) -> Array:
         """Return H v, H being the matrix of the second derivatives of J."""
         out = np.empty(self.n, theta.dtype)
-        _core.curve(self.net._memory, theta, *self.samples, v=v.astype(theta.dtype), hessian_v=out)
-        return out.astype(np.float64)
+        _core.curve(self.net._memory, theta, *self.samples, v=v.astype(theta.dtype, copy=False), hessian_v=out)
+        return out.astype(np.float64, copy=False)
 
     def gauss_newton_times(self, theta: Array, v: Array) -> Array:
         """Return G v, G being the generalised Gauss-Newton matrix of J."""
         out = np.empty(self.n, theta.dtype)
-        _core.curve(self.net._memory, theta, *self.samples, v=v.astype(theta.dtype), gauss_newton_v=out)
-        return out.astype(np.float64)
+        _core.curve(self.net._memory, theta, *self.samples, v=v.astype(theta.dtype, copy=False), gauss_newton_v=out)
+        return out.astype(np.float64, copy=False)
