@@ -1,0 +1,154 @@
+"""A network and its data in float64 and in the units that the network computes in: what all diagnostics start from.
+
+Nothing here reaches a weight, so NumPy's reductions and LAPACK are welcome.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cbp._samples import Samples
+from cbp.methods import Objective
+from cbp.network import Network
+
+if TYPE_CHECKING:
+    from cbp._state import State
+    from cbp._typing import Array, ArrayLike
+
+BLOCK_BYTES = 2**25
+"""About as much of a Jacobian is in memory at once."""
+
+
+class Family(NamedTuple):
+    """What a loss says of the targets.
+
+    `squares`: that they are normal around the outputs, with a variance to be estimated; otherwise the loss is minus a
+    log-likelihood that leaves nothing to estimate. The cost times `factor`, and times the number of targets where
+    `mean`, is that log-likelihood, or half the sum of the squares.
+    """
+
+    squares: bool
+    factor: float = 1.0
+    mean: bool = False
+
+
+FAMILIES = {
+    "half_squared_error": Family(True),
+    "mean_squared_error": Family(True, 0.5, True),
+    "binary_cross_entropy": Family(False),
+    "categorical_cross_entropy": Family(False),
+    "negative_log_likelihood": Family(False),
+    "poisson": Family(False, 1.0, True),
+    "log_poisson": Family(False, 1.0, True),
+    "gaussian_nll": Family(False, 1.0, True),
+}
+
+
+class Problem:
+    """A network with data, in float64 and scaled.
+
+    Attributes
+    ----------
+    net : Network
+        The twin in float64, without scaling, with parameters of its own.
+    samples : Samples
+    objective : Objective
+        Of the twin on the samples.
+    columns : ndarray of int, shape (p,)
+        Which parameters are trained.
+    scale : ndarray, shape (n_L,)
+        What an output is multiplied by to be in the units of its target.
+    """
+
+    def __init__(self, net: State, X: ArrayLike, y: ArrayLike, weight: ArrayLike | None, check: bool = True) -> None:
+        X, y, weight = net._reader.batch(X, y, weight, check)
+        self.net = twin(net)
+        y = y if y.ndim == 1 else y.astype(np.float64)
+        self.samples = Samples(X.astype(np.float64), y, None if weight is None else weight.astype(np.float64))
+        self.objective = Objective(self.net, self.samples)
+        self.columns = np.flatnonzero(self.net._trained())
+        if len(self.columns) == 0:
+            raise ValueError("all parameters are fixed: there is nothing that the data could tell")
+        scaling = net.target_scaling
+        self.scale = np.ones(net.widths[-1]) if scaling is None or scaling.scale is None else scaling.scale
+        self.weights = np.ones(len(X)) if self.samples.weight is None else self.samples.weight
+
+    def gauss_newton(self) -> Array:
+        """Return the generalised Gauss-Newton matrix of J, penalties included, of the trained parameters, (p, p)."""
+        need_room(self.net.n_params)
+        matrix = self.objective.gauss_newton(self.net.params)[2]
+        return matrix if len(self.columns) == self.net.n_params else matrix[np.ix_(self.columns, self.columns)]
+
+    def penalties(self) -> Array:
+        """Return the second derivative that the l2 of its layer gives each trained parameter, (p,): of J's sum."""
+        l2 = np.zeros(self.net.n_params)
+        for dense, (start, above, cols) in zip(self.net._spec.layers, self.net._plan.blocks, strict=True):
+            l2[start + cols : start + above * cols] = dense.l2
+        return l2[self.columns] * self.weights.sum()
+
+    def outputs(self) -> Array:
+        """Return the outputs, (m, n_L)."""
+        return self.net.predict(self.samples.X, check_finite=False)
+
+    def residuals(self) -> tuple[Array, Array]:
+        """Return y - a, (m, n_L), 0 where there is no target; and whether there is one."""
+        residuals = self.samples.y - self.outputs()
+        known = ~np.isnan(residuals)
+        return np.where(known, residuals, 0.0), known
+
+    def slopes(self) -> Iterator[tuple[slice, Array]]:
+        """Yield rows, and the derivatives of their outputs by the trained parameters, (rows, n_L, p)."""
+        return slopes(self.net, self.samples.X, self.columns)
+
+
+def twin(net: State) -> Network:
+    """Return the network in float64, without scaling: it takes and gives scaled numbers."""
+    config = {name: value for name, value in net.get_config().items() if name not in ("scale_inputs", "scale_targets")}
+    first, *layers = config["layers"]
+    config["layers"] = [first, *({**layer, "init": "zeros"} for layer in layers)]
+    other = Network.from_config({**config, "dtype": "float64"})
+    other.params[:] = net.params
+    other.mask = net.mask
+    return other
+
+
+def family_of(net: State) -> Family:
+    """Return what the network's loss says of its targets, or refuse."""
+    name = net._spec.loss.name if net._spec.heads is None else "a loss for each head"
+    if name not in FAMILIES:
+        raise ValueError(
+            f"no error bars follow from {name}: it is neither the sum of squares nor a log-likelihood; "
+            f"there are some for {', '.join(FAMILIES)}"
+        )
+    return FAMILIES[name]
+
+
+def slopes(net: Network, X: Array, columns: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield spans of the rows X, and the derivatives of their outputs by some parameters, (rows, n_L, p)."""
+    step = max(BLOCK_BYTES // (8 * net.widths[-1] * net.n_params), 1)
+    for start in range(0, len(X), step):
+        span = slice(start, min(start + step, len(X)))
+        found = net.jacobian(X[span])
+        yield span, found if len(columns) == net.n_params else found[:, :, columns]
+
+
+MATRICES = 6  # of n x n numbers, at most so many are there at once
+
+
+def need_room(n: int) -> None:
+    """Refuse to begin what this machine's memory cannot hold; systems hand out more than they have."""
+    need = MATRICES * 8 * n * n
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return
+    if need > there:
+        raise MemoryError(
+            f"the curvature of {n:,} parameters takes {need / 2**30:.1f} GB, this machine has {there / 2**30:.1f}: "
+            "fix some of them (Layer.trainable, net.mask); the largest eigenvalues need no matrix: "
+            "curvature_eigenvalues(..., k=10)"
+        )
