@@ -510,6 +510,11 @@ cdef class Memory:
 include "_direct.pxi"
 
 
+# ---- curvature ----
+
+include "_curving.pxi"
+
+
 # ---- beside the network ----
 
 def isa():
