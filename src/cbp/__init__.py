@@ -27,17 +27,17 @@ from cbp.tables import activations, initializers, losses
 from cbp.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from cbp import schedules
+    from cbp import diagnostics, schedules
 
 __version__ = _version()
 
 
 def __getattr__(name: str) -> Any:
-    """Import `schedules` when it is asked for: few need it, and it takes a third of the time of all others."""
-    if name == "schedules":
+    """Import `schedules` and `diagnostics` when they are asked for: few need them, and they take their time."""
+    if name in ("diagnostics", "schedules"):
         from importlib import import_module
 
-        return import_module("cbp.schedules")
+        return import_module(f"cbp.{name}")
     raise AttributeError(f"module 'cbp' has no attribute {name!r}")
 
 
@@ -73,6 +73,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "schedules",
+    "diagnostics",
     "Callback",
     "EarlyStopping",
     "ReduceOnPlateau",

@@ -70,7 +70,7 @@ class Laplace:
     (array([0.3162]), array([2.]))
     >>> mean, std = posterior.predict([[0], [5]])
     >>> std.ravel().round(4)
-    array([0.3606, 0.7211])
+    array([0.3606, 0.728 ])
     """
 
     def __init__(self, net: State, problem: Problem, prior: Any, noise: Any) -> None:
@@ -110,9 +110,7 @@ class Laplace:
 
     def _curvature(self, problem: Problem, prior: Any, known: Array | None) -> Array:
         """Find the inverse of H as half half'; return the diagonal that is added to the data's part of H, (p,)."""
-        factor = self._family.factor * (problem.net._spec.n_targets if self._family.mean else 1)
-        H = factor * problem.objective.weight * problem.gauss_newton()
-        penalty = factor * problem.penalties()
+        H, penalty = problem.curvature(self._family)
         if prior is not None:
             diagonal = np.einsum("ii->i", H)
             diagonal -= penalty
@@ -155,16 +153,18 @@ class Laplace:
     def _spread(self, problem: Problem, penalty: Array, known: Array | None) -> None:
         """Find the variance of the noise of each output, and with it the covariance of the parameters."""
         width = len(self._targets)
-        self.dof, self._variance = np.full(width, np.inf), known
-        if known is None:
+        self.dof = np.full(width, np.inf)
+        if known is not None:
+            variance = known
+        else:
             self.dof = self._targets - self._gammas(problem)
             if (self.dof < 1).any():
                 raise ValueError(
                     f"{self.effective_parameters:.1f} effective parameters leave nothing of {self._targets.sum():.0f} "
                     "targets to estimate the noise from: give noise=, or prior="
                 )
-            self._variance = self._rss / self.dof
-        variance: Array = self._variance  # type: ignore[assignment]
+            variance = self._rss / self.dof
+        self._variance: Array = variance
         self.noise = np.sqrt(variance) * self._scale if self._family.squares else None
         self._root, self._sigma = self._half, math.sqrt(variance[0])
         if (variance != variance[0]).any():
@@ -237,7 +237,8 @@ class Laplace:
         """
         if is_sparse(X) or (is_mapped(X) and np.ndim(X) == 2):
             inputs = Inputs(X, self._reader, check_finite)
-            parts = [self._predict(inputs.read(slice(*span)), observation) for span in inputs.spans()]
+            spans = list(inputs.spans()) or [(0, 0)]
+            parts = [self._predict(inputs.read(slice(*span)), observation) for span in spans]
             mean, std = (np.concatenate(some) for some in zip(*parts, strict=True))
             return mean, std
         X, single = self._reader.inputs(X, check_finite)
@@ -408,7 +409,9 @@ def laplace(
     Laplace(2.0 of 2 parameters, noise 0.3162)
     """
     family_of(net)
-    return Laplace(net, Problem(net, X, y, sample_weight, check_finite), own_prior(net) if prior is None else prior, noise)
+    return Laplace(
+        net, Problem(net, X, y, sample_weight, check_finite), own_prior(net) if prior is None else prior, noise
+    )
 
 
 def own_prior(net: State) -> Ratio | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbp.diagnostics._laplace import Laplace
-from cbp.diagnostics._rows import Fit
+from cbp.diagnostics._rows import Fit, LeaveOneOut, root_mean_square
 from cbp.diagnostics._spectrum import condition
 from cbp.diagnostics._twin import family_of
 
@@ -33,7 +33,7 @@ class Report:
     condition_number : float
         The first of them over the last.
     residuals, leverage : ndarray, shape (m, n_L), or None
-        Target less output in units of the targets, 0 where there is none; leverages. None where the loss is a
+        Target less output in units of the targets, NaN where there is none; leverages. None where the loss is a
         log-likelihood, and so are the next two.
     left_out : LeaveOneOut or None
     distance : ndarray, shape (m,), or None
@@ -45,16 +45,18 @@ class Report:
         self.posterior: Laplace = fit.posterior
         self.rows, self.parameters = len(problem.samples.X), len(problem.columns)
         self.fixed = problem.net.n_params - self.parameters
-        self.loss = problem.objective.loss(problem.net.params)
+        self.loss = problem.net.loss(*problem.samples)
         self.eigenvalues: Array = np.linalg.eigvalsh(problem.gauss_newton())[::-1]
         self.condition_number = condition(self.eigenvalues)
-        self.residuals = self.leverage = self.left_out = self.distance = None
+        self.residuals: Array | None = None
+        self.leverage: Array | None = None
+        self.left_out: LeaveOneOut | None = None
+        self.distance: Array | None = None
         if family_of(net).squares:
-            self._rms = float((problem.weights[:, None] * (problem.residuals()[0] * problem.scale) ** 2).sum())
-            self._rms = (self._rms / float((problem.weights[:, None] * problem.residuals()[1]).sum())) ** 0.5
-            self.residuals = problem.residuals()[0] * problem.scale
-            self.leverage, self.left_out = fit.leverage(), fit.leave_one_out()
-            self.distance = fit.distance()
+            residuals, known = problem.residuals()
+            self.residuals = np.where(known, residuals * problem.scale, np.nan)
+            self._rms = root_mean_square(residuals * problem.scale, known, problem.weights)
+            self.leverage, self.left_out, self.distance = fit.leverage(), fit.leave_one_out(), fit.distance()
 
     def __repr__(self) -> str:
         posterior, lines = self.posterior, []
@@ -87,8 +89,8 @@ class Report:
 
 
 def _largest(values: Array) -> str:
-    """Return the largest values with their rows, in words."""
-    order = np.argsort(-values, kind="stable")[:SHOWN]
+    """Return the largest values with their rows, in words; of those that rounding alone tells apart, the first row."""
+    order = np.argsort(-np.round(values / (values.max() or 1.0), 9), kind="stable")[:SHOWN]
     return ", ".join(f"{values[row]:.3g} (row {row})" for row in order)
 
 

@@ -100,23 +100,36 @@ class Fit:
         """Return what `leave_one_out` does."""
         residuals = self.left_out() * self.problem.scale
         weights, known = self.problem.weights, self.problem.residuals()[1]
-        press = float((weights[:, None] * residuals**2).sum())
-        rms = (press / float((weights[:, None] * known).sum())) ** 0.5
-        return LeaveOneOut(np.where(known, residuals, np.nan), rms, press)
+        press = float(weights @ (residuals**2).sum(axis=1))
+        return LeaveOneOut(np.where(known, residuals, np.nan), root_mean_square(residuals, known, weights), press)
+
+    def distance(self) -> Array:
+        """Return Cook's distances, (m,)."""
+        posterior = self.posterior
+        variance = float(posterior._variance @ posterior._targets / posterior._targets.sum())
+        found = np.empty(len(self.problem.weights))
+        for span, moved in self._moves():
+            found[span] = np.einsum("ri,ri->r", moved, moved)
+        return found / (posterior.effective_parameters * variance)
 
     def influence(self) -> Influence:
         """Return what `influence` does."""
-        left_out, posterior = self.left_out(), self.posterior
-        m, n = len(left_out), self.problem.net.n_params
-        change, distance = np.zeros((m, n)), np.empty(m)
-        variance = float(posterior._variance @ posterior._targets / posterior._targets.sum())
-        for span, Z, weights in self._rows():
-            moved = -weights[:, None] * np.einsum("rki,rk->ri", Z, np.where(np.isfinite(left_out[span]), left_out[span], 0.0))
-            moved[~np.isfinite(left_out[span]).all(axis=1)] = np.inf
-            distance[span] = np.einsum("ri,ri->r", moved, moved) / (posterior.effective_parameters * variance)
+        change = np.zeros((len(self.problem.weights), self.problem.net.n_params))
+        for span, moved in self._moves():
             with np.errstate(invalid="ignore"):
-                change[span, self.problem.columns] = moved @ posterior._half.T
-        return Influence(distance, change)
+                change[span, self.problem.columns] = -moved @ self.posterior._half.T
+        return Influence(self.distance(), change)
+
+    def _moves(self) -> Iterator[tuple[slice, Array]]:
+        """Yield rows, and half' J' e of each, e being its residual when left out: minus the change, whitened."""
+        left_out = self.left_out()
+        for span, Z, weights in self._rows():
+            yield span, weights[:, None] * np.einsum("rki,rk->ri", Z, left_out[span])
+
+
+def root_mean_square(residuals: Array, known: Array, weights: Array) -> float:
+    """Return the root of the weighted mean of the squares of residuals (m, n_L), which are 0 where not known."""
+    return float((weights @ residuals**2).sum() / (weights @ known).sum()) ** 0.5
 
 
 def _without(hat: Array, residuals: Array) -> Array:

@@ -116,14 +116,13 @@ def condition(values: Array) -> float:
 
 def _product(problem: Problem, matrix: str) -> Callable[[Array], Array]:
     """Return what multiplies a vector (p,) by the matrix."""
-    name = "gauss_newton_times" if matrix == "gauss_newton" else "hessian_times"
-    times, columns, theta = getattr(problem.objective, name), problem.columns, problem.net.params
+    net, (X, y, weight), columns = problem.net, problem.samples, problem.columns
+    times = net.gauss_newton if matrix == "gauss_newton" else net.hvp
 
     def product(v: Array) -> Array:
-        full = np.zeros(problem.net.n_params)
+        full = np.zeros(net.n_params)
         full[columns] = v
-        found: Array = times(theta, full)[columns]
-        return found
+        return times(X, y, full, weight, check_finite=False)[columns]
 
     return product
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-NORMAL_FROM = 1e7  # degrees of freedom; from there on the two agree to 7 digits
+SERIES_FROM = 1000  # degrees of freedom, from which on Fisher's series about the normal quantile has all digits
 _TINY = 1e-300
 _STEPS = 200
 
@@ -22,8 +22,8 @@ def quantile(p: float, dof: float) -> float:
     """
     if p < 0.5:
         return -quantile(1 - p, dof)
-    if dof > NORMAL_FROM:
-        return NormalDist().inv_cdf(p)
+    if dof >= SERIES_FROM:
+        return _series(NormalDist().inv_cdf(p), dof)
     low, high = 0.0, 1.0
     while _upper(high, dof) > 1 - p:
         low, high = high, 2 * high
@@ -39,6 +39,15 @@ def quantile(p: float, dof: float) -> float:
     return t
 
 
+def _series(z: float, dof: float) -> float:
+    """Return the quantile that belongs to z, that of the normal distribution (Abramowitz and Stegun, 26.7.5)."""
+    square = z * z
+    first = (square + 1) * z / 4
+    second = ((5 * square + 16) * square + 3) * z / 96
+    third = (((3 * square + 19) * square + 17) * square - 15) * z / 384
+    return z + (first + (second + third / dof) / dof) / dof
+
+
 def _density(t: float, dof: float) -> float:
     log = math.lgamma((dof + 1) / 2) - math.lgamma(dof / 2) - math.log(dof * math.pi) / 2
     return max(math.exp(log - (dof + 1) / 2 * math.log1p(t * t / dof)), _TINY)
@@ -46,16 +55,16 @@ def _density(t: float, dof: float) -> float:
 
 def _upper(t: float, dof: float) -> float:
     """Return P(T > t) for t >= 0."""
-    return incomplete_beta(dof / 2, 0.5, dof / (dof + t * t)) / 2
+    return _beta(dof / 2, 0.5, dof / (dof + t * t), t * t / (dof + t * t)) / 2
 
 
-def incomplete_beta(a: float, b: float, x: float) -> float:
-    """Return the regularised incomplete beta function I_x(a, b)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
+def _beta(a: float, b: float, x: float, rest: float) -> float:
+    """Return the regularised incomplete beta function I_x(a, b), with rest = 1 - x."""
+    if x <= 0 or rest <= 0:
+        return float(rest <= 0)
     if x > (a + 1) / (a + b + 2):
-        return 1 - incomplete_beta(b, a, 1 - x)
-    log = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
+        return 1 - _beta(b, a, rest, x)
+    log = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log(rest)
     return math.exp(log) / (a * _fraction(a, b, x))
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cbp._samples import Samples
-from cbp.methods import Objective
 from cbp.network import Network
 
 if TYPE_CHECKING:
@@ -56,8 +55,8 @@ class Problem:
     net : Network
         The twin in float64, without scaling, with parameters of its own.
     samples : Samples
-    objective : Objective
-        Of the twin on the samples.
+    weights : ndarray, shape (m,)
+        Those of the samples, 1 where there are none.
     columns : ndarray of int, shape (p,)
         Which parameters are trained.
     scale : ndarray, shape (n_L,)
@@ -69,7 +68,6 @@ class Problem:
         self.net = twin(net)
         y = y if y.ndim == 1 else y.astype(np.float64)
         self.samples = Samples(X.astype(np.float64), y, None if weight is None else weight.astype(np.float64))
-        self.objective = Objective(self.net, self.samples)
         self.columns = np.flatnonzero(self.net._trained())
         if len(self.columns) == 0:
             raise ValueError("all parameters are fixed: there is nothing that the data could tell")
@@ -78,10 +76,39 @@ class Problem:
         self.weights = np.ones(len(X)) if self.samples.weight is None else self.samples.weight
 
     def gauss_newton(self) -> Array:
-        """Return the generalised Gauss-Newton matrix of J, penalties included, of the trained parameters, (p, p)."""
+        """Return the generalised Gauss-Newton matrix of J, penalties included, by the trained parameters, (p, p)."""
         need_room(self.net.n_params)
-        matrix = self.objective.gauss_newton(self.net.params)[2]
+        X, y, weight = self.samples
+        return self.trained(self.net.gauss_newton(X, y, None, weight, check_finite=False))
+
+    def trained(self, matrix: Array) -> Array:
+        """Return the rows and columns of trained parameters."""
         return matrix if len(self.columns) == self.net.n_params else matrix[np.ix_(self.columns, self.columns)]
+
+    def curvature(self, family: Family) -> tuple[Array, Array]:
+        """Return H, (p, p), of half the sum of squares or minus the log-likelihood, and the penalties' share, (p,)."""
+        factor = family.factor * (self.net._spec.n_targets if family.mean else 1)
+        penalty = factor * self.penalties()
+        if self.net._spec.loss.pair:
+            return self._information() + np.diag(penalty), penalty
+        mean = self.net._spec.reduction == "mean"
+        return factor * (float(self.weights.sum()) if mean else 1.0) * self.gauss_newton(), penalty
+
+    def _information(self) -> Array:
+        """Return Fisher's information of normal targets with means a and variances v: 1 / v, and 1 / 2 v**2.
+
+        It is what the curvature of gaussian_nll is expected to be; the curvature itself may have negative eigenvalues.
+        """
+        need_room(self.net.n_params)
+        p, loss = len(self.columns), self.net._spec.loss
+        outputs, n, known = self.outputs(), self.net._spec.n_targets, ~np.isnan(self.samples.y)
+        v = np.maximum(outputs[:, n:], loss.args["eps"])
+        share = np.hstack([known / v, known * (outputs[:, n:] == v) / (2 * v**2)]) * self.weights[:, None]
+        found = np.zeros((p, p))
+        for span, J in self.slopes():
+            J = (J * np.sqrt(share[span])[:, :, None]).reshape(-1, p)
+            found += J.T @ J
+        return found
 
     def penalties(self) -> Array:
         """Return the second derivative that the l2 of its layer gives each trained parameter, (p,): of J's sum."""
