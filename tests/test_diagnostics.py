@@ -2,7 +2,6 @@
 
 import math
 import os
-import warnings
 
 import numpy as np
 import pytest
@@ -217,7 +216,7 @@ def bent(n=40, noise=0.1, l2=0.0):
 
 @pytest.mark.parametrize(("noise", "share"), [(0.1, 0.15), (0.01, 0.015)])
 def test_what_is_left_out_of_a_curve_is_to_first_order_what_training_without_it_gives(noise, share):
-    """The error of the first order falls with the square of the residuals: with the tenth, to a tenth of their share."""
+    """The error of the first order falls with the square of the residuals: a tenth of these, a tenth of its share."""
     net, x, y = bent(noise=noise)
     found, effect = diagnostics.leave_one_out(net, x, y).residuals[:, 0], diagnostics.influence(net, x, y)
     expected, change, n = [], [], len(x)
@@ -278,22 +277,45 @@ def test_lanczos_method_begins_again_where_the_matrix_leaves_nothing_new():
 # ---- what is not determined ----
 
 
-def test_directions_that_the_data_do_not_determine_are_counted():
+OPEN = "1 of 5 directions of the parameters, which neither the data nor a prior determine"
+
+
+def test_directions_that_the_data_do_not_determine_are_left_out_and_said():
     double = np.column_stack([X, X[:, 0] + X[:, 1]])
     net = linear(n_in=4)
     net.params[:] = np.linalg.lstsq(design(double), Y, rcond=None)[0]
-    with pytest.warns(RuntimeWarning, match="^1 of 5 directions of the parameters") as seen:
-        posterior = diagnostics.laplace(net, double, Y)
-    assert seen[0].filename == __file__
+    posterior = diagnostics.laplace(net, double, Y)
     assert (posterior.undetermined, posterior.dof[0]) == (1, pytest.approx(21))
     inside = posterior.predict(double)[1]
     np.testing.assert_allclose(inside, diagnostics.laplace(solve(linear(), X, Y), X, Y).predict(X)[1], rtol=1e-9)
     assert diagnostics.condition_number(net, double, Y) == math.inf
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        certain = diagnostics.laplace(net, double, Y, prior="evidence")
-    outside = [[3.0, 0.0, 0.0, -3.0]]
-    assert certain.predict(outside)[1] > posterior.predict(outside)[1]
+    outside = np.vstack([double[:2], [3.0, 0.0, 0.0, -3.0]])
+    with pytest.warns(RuntimeWarning, match=f"^the outputs of 1 of 3 rows depend on {OPEN}") as seen:
+        std = posterior.predict(outside)[1]
+    assert seen[0].filename == __file__
+    assert diagnostics.laplace(net, double, Y, prior="evidence").predict(outside)[1][2] > std[2]
+    for function in (diagnostics.covariance, diagnostics.standard_errors):
+        with pytest.warns(RuntimeWarning, match=f"^the parameters move along {OPEN}") as seen:
+            function(net, double, Y)
+        assert seen[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("layers", "options", "y", "n"),
+    [
+        ([3, cbp.Dense(3, "relu"), 1], {"output": "identity"}, Y, 3),
+        ([3, 3], {"output": "softmax"}, np.arange(25) % 3, 4),
+        ([3, 4], {"output": "log_softmax"}, np.arange(25) % 4, 4),
+    ],
+    ids=["relu", "softmax", "log_softmax"],
+)
+def test_what_changes_no_output_makes_none_unsure(layers, options, y, n):
+    """A relu's weights times and those after it divided by a number; a number added to all net inputs of a softmax."""
+    net = cbp.Network(layers, seed=5, **options)
+    posterior = diagnostics.laplace(net, X, y)
+    assert posterior.undetermined == n
+    std = posterior.predict(np.random.default_rng(8).normal(0, 2, (100, 3)))[1]
+    assert (np.isfinite(std) & (std > 0)).all()
 
 
 def test_units_of_the_inputs_do_not_decide_what_is_determined():

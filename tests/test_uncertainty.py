@@ -2,7 +2,7 @@
 
 import copy
 import pickle
-import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ def curve(x):
     return np.sin(x) + 0.3 * x
 
 
+@pytest.mark.filterwarnings("ignore:the outputs of .* depend on . of 13 directions:RuntimeWarning")
 @pytest.mark.parametrize(
     ("units", "l2", "prior", "n"), [(4, 0.0, None, 60), (6, 1e-4, None, 80), (6, 1e-4, "evidence", 80)]
 )
@@ -41,7 +42,7 @@ def test_95_percent_intervals_hold_95_percent_of_what_was_held_out(units, l2, pr
         y, observed = curve(x) + rng.normal(0, 0.2, x.shape), curve(new) + rng.normal(0, 0.2, new.shape)
         layers = [1, cbp.Dense(units, "tanh", l2=l2), cbp.Dense(1, "identity", l2=l2)]
         net = marquardt(cbp.Network(layers, dtype="float64", seed=seed), x, y)
-        posterior = quietly(net, x, y, prior)
+        posterior = net.learn_uncertainty(x, y, prior=prior)
         inside.append(diagnostics.coverage(posterior, new, observed))
         low, high = posterior.interval(new, observation=False)
         means.append(((low < curve(new)) & (curve(new) < high)).mean())
@@ -49,13 +50,6 @@ def test_95_percent_intervals_hold_95_percent_of_what_was_held_out(units, l2, pr
     assert 0.92 <= np.mean(inside) <= 0.98
     assert 0.90 <= np.mean(means) <= 0.99
     assert np.mean(noise) == pytest.approx(0.2, rel=0.05)
-
-
-def quietly(net, x, y, prior):
-    """Some of these networks have units that the data do not need."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*directions of the parameters", RuntimeWarning)
-        return net.learn_uncertainty(x, y, prior=prior)
 
 
 def test_few_degrees_of_freedom_widen_the_interval():
@@ -301,6 +295,27 @@ def test_blocks_of_rows_give_what_all_rows_give(monkeypatch):
     parts, again = diagnostics.laplace(net, X, two).predict(X), diagnostics.influence(net, X, two)
     np.testing.assert_allclose(parts, whole, rtol=1e-12)
     np.testing.assert_allclose(again.change, effect.change, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{}, {"scale_inputs": "standard", "scale_targets": "minmax", "dtype": "float32"}])
+def test_the_posterior_itself_can_be_kept(options):
+    net = linear(2, **options)
+    net.fit(X, Y, epochs=3)
+    posterior = net.learn_uncertainty(X, Y)
+    mean, std = net.predict(X, return_std=True)
+    for other in (pickle.loads(pickle.dumps(posterior)), copy.deepcopy(posterior)):
+        np.testing.assert_allclose(other.predict(X)[0], mean, rtol=1e-6)
+        np.testing.assert_allclose(other.predict(X)[1], std, rtol=1e-6)
+        np.testing.assert_array_equal(other.predict(X), posterior.predict(X))
+
+
+def test_threads_may_predict_at_once():
+    net = learned()
+    many = RNG.normal(0, 1, (20_000, 2))
+    expected = net.predict(many, return_std=True)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: net.predict(many, return_std=True), range(8)):
+            np.testing.assert_array_equal(found, expected)
 
 
 # ---- the picture ----

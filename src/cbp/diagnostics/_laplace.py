@@ -12,7 +12,7 @@ import numpy as np
 from cbp._arguments import positive, real
 from cbp._sources import Inputs, is_mapped, is_sparse
 from cbp.diagnostics._student import quantile
-from cbp.diagnostics._twin import Problem, family_of, need_room, slopes
+from cbp.diagnostics._twin import Problem, family_of, need_room, slopes, twin
 
 if TYPE_CHECKING:
     from cbp._state import State
@@ -56,7 +56,8 @@ class Laplace:
     alpha : float or None
         Precision of the prior, one over the variance of each parameter, where there is one; see `laplace`.
     undetermined : int
-        How many directions of the parameters neither data nor prior determine; they are left out of everything.
+        How many directions of the parameters neither data nor prior determine; they are left out of everything. Where a
+        prediction depends on them, `predict` warns; invariances, such as those of softmax and relu, it does not feel.
     covariance : ndarray, shape (n_params, n_params)
     standard_errors : ndarray, shape (n_params,)
 
@@ -74,8 +75,7 @@ class Laplace:
     """
 
     def __init__(self, net: State, problem: Problem, prior: Any, noise: Any) -> None:
-        self._reader, self._params = net._reader, net.params.copy()
-        self._net, self._columns, self._scale = problem.net, problem.columns, problem.scale
+        self._net, self._columns, self._scale = twin(net), problem.columns, problem.scale
         self._family, self._pair = family_of(net), bool(net._spec.loss.pair)
         self.alpha: float | None = None
         self._count(problem)
@@ -117,14 +117,7 @@ class Laplace:
             w = problem.net.params[problem.columns]
             penalty = np.full(len(H), self._ratio(np.maximum(np.linalg.eigvalsh(H), 0.0), float(w @ w), prior, known))
             diagonal += penalty
-        self._half, self.undetermined = inverse_root(H)
-        if self.undetermined:
-            warnings.warn(
-                f"{self.undetermined} of {len(H)} directions of the parameters are determined neither by the data nor "
-                'by a prior: standard deviations leave them out and are too small; with prior="evidence" none is',
-                RuntimeWarning,
-                stacklevel=_outside(),
-            )
+        self._half, self._blind = inverse_root(H)
         self.effective_parameters = self._half.shape[1] - float(penalty @ _squares(self._half))
         return penalty
 
@@ -195,10 +188,26 @@ class Laplace:
     # ---- what it knows ----
 
     @property
+    def undetermined(self) -> int:
+        """How many directions of the parameters neither data nor prior determine."""
+        return self._blind.shape[1]
+
+    def _warn(self, what: str) -> None:
+        """Say that something is surer than it should be."""
+        warnings.warn(
+            f"{what} {self.undetermined} of {len(self._columns)} directions of the parameters, which neither the data "
+            'nor a prior determine: standard deviations leave them out and are too small; prior="evidence" settles all',
+            RuntimeWarning,
+            stacklevel=_outside(),
+        )
+
+    @property
     def covariance(self) -> Array:
         """Covariance of the parameters, (n_params, n_params): 0 for those that are fixed."""
         n = self._net.n_params
         need_room(n)
+        if self.undetermined:
+            self._warn("the parameters move along")
         full = np.zeros((n, n))
         full[np.ix_(self._columns, self._columns)] = self._sigma**2 * (self._root @ self._root.T)
         return full
@@ -206,6 +215,8 @@ class Laplace:
     @property
     def standard_errors(self) -> Array:
         """Standard errors of the parameters, (n_params,): 0 for those that are fixed."""
+        if self.undetermined:
+            self._warn("the parameters move along")
         errors = np.zeros(self._net.n_params)
         errors[self._columns] = self._sigma * np.sqrt(_squares(self._root))
         return errors
@@ -234,30 +245,39 @@ class Laplace:
         ------
         ValueError, TypeError
             `X` does not fit.
+
+        Warns
+        -----
+        RuntimeWarning
+            A prediction depends on directions of the parameters that are not determined.
         """
         if is_sparse(X) or (is_mapped(X) and np.ndim(X) == 2):
-            inputs = Inputs(X, self._reader, check_finite)
+            inputs = Inputs(X, self._net._reader, check_finite)
             spans = list(inputs.spans()) or [(0, 0)]
             parts = [self._predict(inputs.read(slice(*span)), observation) for span in spans]
             mean, std = (np.concatenate(some) for some in zip(*parts, strict=True))
             return mean, std
-        X, single = self._reader.inputs(X, check_finite)
+        X, single = self._net._reader.inputs(X, check_finite)
         mean, std = self._predict(X, observation)
         return (mean[0], std[0]) if single else (mean, std)
 
     def _predict(self, X: Array, observation: bool) -> tuple[Array, Array]:
-        X = X.astype(np.float64)
-        mean = self._net.predict(X, check_finite=False)
-        variance = np.empty(mean.shape)
+        """Return what `predict` does for rows that are scaled."""
+        mean = np.empty((len(X), self._net.widths[-1]))
+        self._net._plan.predict(self._net.params, X, mean)
+        variance, unsure = np.empty(mean.shape), 0
         for span, J in slopes(self._net, X, self._columns):
-            Z = J @ self._root
+            Z, blind = J @ self._root, J @ self._blind
             variance[span] = self._sigma**2 * np.einsum("rki,rki->rk", Z, Z)
+            unsure += int((np.einsum("rki,rki->rk", blind, blind) > 1).any(axis=1).sum())
+        if unsure:
+            self._warn(f"the outputs of {unsure:,} of {len(X):,} rows depend on")
         if observation and self._family.squares:
             variance += self._variance
         if observation and self._pair:
             half = mean.shape[1] // 2
             variance[:, :half] += mean[:, half:]
-        self._reader.restore(mean)
+        self._net._reader.restore(mean)
         return mean, np.sqrt(variance) * self._scale
 
     def interval(
@@ -306,12 +326,13 @@ class Laplace:
         bounds = np.array([LIMITS.get(row.name, (-math.inf, math.inf)) for row in rows])
         bounds = np.array(np.broadcast_to(bounds, (width, 2)))
         for end in bounds.T:
-            self._reader.restore(end)
+            self._net._reader.restore(end)
         return bounds.T
 
     def describes(self, net: State) -> bool:
         """Whether the network still is what it was when this was made."""
-        return net._reader is self._reader and np.array_equal(net.params, self._params)
+        mine, its = self._net._reader.numbers(), net._reader.numbers()
+        return np.array_equal(net.params, self._net.params) and all(np.array_equal(mine[k], its[k]) for k in mine)
 
     def __repr__(self) -> str:
         noise = "" if self.noise is None else f", noise {', '.join(f'{value:.4g}' for value in self.noise)}"
@@ -320,16 +341,19 @@ class Laplace:
         return f"Laplace({self.effective_parameters:.1f} of {len(self._columns)} parameters{noise}{prior}{left})"
 
 
-def inverse_root(H: Array) -> tuple[Array, int]:
-    """Return root, (p, rank), with root root' the pseudo-inverse of H, and how many directions H does not determine.
+def inverse_root(H: Array) -> tuple[Array, Array]:
+    """Return root, (p, rank), with root root' the pseudo-inverse of H; and the directions that H leaves open.
 
     H is first brought to a diagonal of ones, so that what counts as nothing does not depend on the parameters' units.
+    The length of J times an open direction is more than 1 where one more row with these slopes would settle it.
     """
     diagonal = np.sqrt(np.diagonal(H))
     diagonal = np.where(diagonal > 0, diagonal, 1.0)
     values, vectors = np.linalg.eigh(H / diagonal[:, None] / diagonal)
-    kept = values > values[-1] * len(H) * 10 * EPS
-    return vectors[:, kept] / np.sqrt(values[kept]) / diagonal[:, None], int((~kept).sum())
+    vectors /= diagonal[:, None]
+    least = max(values[-1] * len(H) * 10 * EPS, TINY)
+    kept = values > least
+    return vectors[:, kept] / np.sqrt(values[kept]), vectors[:, ~kept] / math.sqrt(least)
 
 
 def _squares(root: Array) -> Array:
@@ -387,11 +411,6 @@ def laplace(
         Data or arguments do not fit; error bars do not follow from the loss; too few data to estimate the noise.
     MemoryError
         Six n x n matrices, for n parameters, are more than the machine has memory.
-
-    Warns
-    -----
-    RuntimeWarning
-        Some directions of the parameters are not determined.
 
     Notes
     -----

@@ -37,6 +37,11 @@ def covariance(
     ValueError, TypeError, MemoryError
         As for `laplace`.
 
+    Warns
+    -----
+    RuntimeWarning
+        Some directions of the parameters are not determined.
+
     Examples
     --------
     >>> import cbp
@@ -74,6 +79,11 @@ def standard_errors(
     ------
     ValueError, TypeError, MemoryError
         As for `laplace`.
+
+    Warns
+    -----
+    RuntimeWarning
+        Some directions of the parameters are not determined.
 
     Examples
     --------

@@ -303,12 +303,11 @@ def coverage(model: Any, X: ArrayLike, y: ArrayLike, level: ArrayLike = 0.95) ->
     posterior = posterior_of(model)
     if not (posterior._family.squares or posterior._pair):
         raise ValueError("there are intervals for observations where these are normal around their mean")
-    X, scaled, _ = posterior._reader.batch(X, y)
-    scaled = scaled.astype(np.float64)
+    reader = posterior._net._reader
+    X, targets, _ = reader.batch(X, y)
     mean, std = posterior._predict(X, True)
-    n = scaled.shape[1]
-    posterior._reader.restore(scaled)
-    distance = abs(scaled - mean[:, :n]) / std[:, :n]
+    n = targets.shape[1]
+    distance = abs(reader.restored(targets) - mean[:, :n]) / std[:, :n]
     known = ~np.isnan(distance)
     levels = np.asarray(level, np.float64)
     shares = [float((distance <= posterior.factor(one)[:n])[known].mean()) for one in levels.ravel()]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cbp import _core
 from cbp._samples import Samples
 from cbp.network import Network
 
@@ -65,7 +66,7 @@ class Problem:
 
     def __init__(self, net: State, X: ArrayLike, y: ArrayLike, weight: ArrayLike | None, check: bool = True) -> None:
         X, y, weight = net._reader.batch(X, y, weight, check)
-        self.net = twin(net)
+        self.net = twin(net, scaled=False)
         y = y if y.ndim == 1 else y.astype(np.float64)
         self.samples = Samples(X.astype(np.float64), y, None if weight is None else weight.astype(np.float64))
         self.columns = np.flatnonzero(self.net._trained())
@@ -132,14 +133,16 @@ class Problem:
         return slopes(self.net, self.samples.X, self.columns)
 
 
-def twin(net: State) -> Network:
-    """Return the network in float64, without scaling: it takes and gives scaled numbers."""
-    config = {name: value for name, value in net.get_config().items() if name not in ("scale_inputs", "scale_targets")}
+def twin(net: State, scaled: bool = True) -> Network:
+    """Return the network in float64: as it is, or one without scaling, that takes and gives scaled numbers."""
+    left_out = () if scaled else ("scale_inputs", "scale_targets")
+    config = {name: value for name, value in net.get_config().items() if name not in left_out}
     first, *layers = config["layers"]
     config["layers"] = [first, *({**layer, "init": "zeros"} for layer in layers)]
     other = Network.from_config({**config, "dtype": "float64"})
     other.params[:] = net.params
     other.mask = net.mask
+    other._reader = other._reader.with_numbers(net._reader.numbers() if scaled else {})
     return other
 
 
@@ -154,13 +157,18 @@ def family_of(net: State) -> Family:
     return FAMILIES[name]
 
 
-def slopes(net: Network, X: Array, columns: Array) -> Iterator[tuple[slice, Array]]:
-    """Yield spans of the rows X, and the derivatives of their outputs by some parameters, (rows, n_L, p)."""
-    step = max(BLOCK_BYTES // (8 * net.widths[-1] * net.n_params), 1)
+def slopes(net: State, X: Array, columns: Array) -> Iterator[tuple[slice, Array]]:
+    """Yield spans of rows X, and the derivatives of their outputs by some parameters, (rows, n_L, p), all unscaled.
+
+    It works in memory of its own, so that any number of threads may predict at once.
+    """
+    n_out, n = net.widths[-1], net.n_params
+    memory, step = _core.Memory(net._plan, net.params), max(BLOCK_BYTES // (8 * n_out * n), 1)
     for start in range(0, len(X), step):
         span = slice(start, min(start + step, len(X)))
-        found = net.jacobian(X[span])
-        yield span, found if len(columns) == net.n_params else found[:, :, columns]
+        found = np.empty((span.stop - start, n_out, n))
+        _core.jacobian(memory, net.params, X[span], found.reshape(-1, n))
+        yield span, found if len(columns) == n else found[:, :, columns]
 
 
 MATRICES = 6  # of n x n numbers, at most so many are there at once
