@@ -301,7 +301,7 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
     f.scratch = take(&f, work, rows * (size_t)net->widest * real);
     f.c = take(&f, work, rows * sizeof(double));
     const int curves = mode == CBP_CURVE || mode == CBP_MATRIX;
-    if (mode == CBP_MATRIX)
+    if (mode == CBP_MATRIX && (size_t)net->n_params * net->real >= CBP_SCATTERED)
         f.rooms = take(&f, work, (size_t)CBP_MAX_PARTS * CBP_ROOM);
     else if (needs_room(net, m))
         f.rooms = take(&f, work, rooms_bytes(net, m));

@@ -1,13 +1,39 @@
 # Curvature: the objective of a Memory's network at any point, and its derivatives. Included by _core.pyx.
 
 
-cdef void *workspace(const cbp_net *net, Py_ssize_t rows, cbp_mode mode) except NULL:
-    """A workspace of its own for one call; PyMem_Free it."""
-    cdef size_t need = cbp_work_bytes(net, rows, mode)
-    cdef void *work = NULL if need == 0 else PyMem_Malloc(need)
-    if work == NULL:
+cdef struct Spare:
+    void *base  # what was allocated
+    size_t size  # of what follows
+
+
+cdef void *workspace(Memory memory, Py_ssize_t rows, cbp_mode mode) except NULL:
+    """A workspace for one call, which gives it back: the one that the last call left, where it is large enough."""
+    cdef size_t need = cbp_work_bytes(memory.plan.net, rows, mode)
+    cdef char *work
+    cdef char *base
+    with cython.critical_section(memory):
+        work, memory._spare = <char *>memory._spare, NULL
+    if work != NULL and (<Spare *>(work - sizeof(Spare))).size >= need > 0:
+        return work
+    free_workspace(work)
+    base = NULL if need == 0 else <char *>PyMem_Malloc(need + 2 * CBP_ALIGN)
+    if base == NULL:
         raise MemoryError(f"no memory for {need} bytes of workspace" if need else cbp_message(CBP_TOO_LARGE).decode())
+    work = base + 2 * CBP_ALIGN - <size_t>base % CBP_ALIGN
+    (<Spare *>(work - sizeof(Spare)))[0] = Spare(base, need)
     return work
+
+
+cdef void free_workspace(void *work) noexcept:
+    if work != NULL:
+        PyMem_Free((<Spare *>(<char *>work - sizeof(Spare))).base)
+
+
+cdef void give_back(Memory memory, void *work) noexcept:
+    """Keep the workspace for the next call."""
+    with cython.critical_section(memory):
+        work, memory._spare = memory._spare, work
+    free_workspace(work)
 
 
 cdef void *wanted_array(array, Memory memory, Py_ssize_t rows) except? NULL:
@@ -44,10 +70,10 @@ def curve(Memory memory not None, theta, X, y, weight=None, *, gradient=None, ma
     wanted.v = NULL if v is None else data_of(v, plan.expects.element, plan.n_params, 0)
     wanted.hessian_v = wanted_array(hessian_v, memory, 0)
     wanted.gauss_newton_v = wanted_array(gauss_newton_v, memory, 0)
-    mem.work = workspace(plan.net, data.n, CBP_CURVE if matrix is None else CBP_MATRIX)
+    mem.work = workspace(memory, data.n, CBP_CURVE if matrix is None else CBP_MATRIX)
     with nogil:
         status = cbp_curve(plan.net, &mem, &data, &wanted, &loss)
-    PyMem_Free(mem.work)
+    give_back(memory, mem.work)
     plan.check(status)
     return loss
 
@@ -60,8 +86,8 @@ def jacobian(Memory memory not None, theta, X, out, bint inputs=False):
     cdef Py_ssize_t n = X.shape[0], columns = plan.expects.n_in if inputs else plan.n_params
     cdef void *jac = data_of(out, plan.expects.element, n * plan.expects.n_out, columns, True)
     cdef cbp_status status
-    mem.work = workspace(plan.net, n, CBP_CURVE)
+    mem.work = workspace(memory, n, CBP_CURVE)
     with nogil:
         status = cbp_jacobian(plan.net, &mem, n, x, CBP_BY_INPUTS if inputs else CBP_BY_PARAMS, jac)
-    PyMem_Free(mem.work)
+    give_back(memory, mem.work)
     check(status)
