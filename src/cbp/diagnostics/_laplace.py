@@ -12,7 +12,7 @@ import numpy as np
 from cbp._arguments import positive, real
 from cbp._sources import Inputs, is_mapped, is_sparse
 from cbp.diagnostics._student import quantile
-from cbp.diagnostics._twin import Problem, family_of, need_room, slopes, twin
+from cbp.diagnostics._twin import Problem, family_of, need_room, slopes, times, twin
 
 if TYPE_CHECKING:
     from cbp._state import State
@@ -170,7 +170,7 @@ class Laplace:
         known, shares = problem.residuals()[1], np.zeros(len(self._targets))
         for span, J in problem.slopes():
             weight = problem.weights[span, None] * known[span]
-            shares += np.einsum("rk,rki->k", weight, (J @ self._half) ** 2)
+            shares += np.einsum("rk,rki->k", weight, times(J, self._half) ** 2)
         return shares
 
     def _mixed(self, problem: Problem, variance: Array, penalty: Array) -> Array:
@@ -179,7 +179,7 @@ class Laplace:
         mean = float(variance @ self._targets / self._targets.sum())
         inner = mean * (self._half.T * penalty) @ self._half
         for span, J in problem.slopes():
-            Z = (J @ self._half) * np.sqrt(problem.weights[span, None] * known[span] * variance)[:, :, None]
+            Z = times(J, self._half) * np.sqrt(problem.weights[span, None] * known[span] * variance)[:, :, None]
             Z = Z.reshape(-1, Z.shape[2])
             inner += Z.T @ Z
         values, vectors = np.linalg.eigh(inner)
@@ -267,7 +267,7 @@ class Laplace:
         self._net._plan.predict(self._net.params, X, mean)
         variance, unsure = np.empty(mean.shape), 0
         for span, J in slopes(self._net, X, self._columns):
-            Z, blind = J @ self._root, J @ self._blind
+            Z, blind = times(J, self._root), times(J, self._blind)
             variance[span] = self._sigma**2 * np.einsum("rki,rki->rk", Z, Z)
             unsure += int((np.einsum("rki,rki->rk", blind, blind) > 1).any(axis=1).sum())
         if unsure:
@@ -344,12 +344,14 @@ class Laplace:
 def inverse_root(H: Array) -> tuple[Array, Array]:
     """Return root, (p, rank), with root root' the pseudo-inverse of H; and the directions that H leaves open.
 
-    H is first brought to a diagonal of ones, so that what counts as nothing does not depend on the parameters' units.
+    H, which is lost, is first brought to a diagonal of ones, so that what counts as nothing does not depend on the parameters' units.
     The length of J times an open direction is more than 1 where one more row with these slopes would settle it.
     """
     diagonal = np.sqrt(np.diagonal(H))
     diagonal = np.where(diagonal > 0, diagonal, 1.0)
-    values, vectors = np.linalg.eigh(H / diagonal[:, None] / diagonal)
+    H /= diagonal[:, None]
+    H /= diagonal
+    values, vectors = np.linalg.eigh(H)
     vectors /= diagonal[:, None]
     least = max(values[-1] * len(H) * 10 * EPS, TINY)
     kept = values > least
@@ -435,4 +437,6 @@ def laplace(
 
 def own_prior(net: State) -> Ratio | None:
     """Return the prior that a Bayesian training has found for the network, if there was one."""
-    return None
+    state = getattr(net, "_method_state", None)
+    numbers: dict[str, float] = {} if state is None else state.numbers
+    return Ratio(numbers["alpha"] / numbers["beta"]) if numbers.keys() >= {"alpha", "beta"} else None

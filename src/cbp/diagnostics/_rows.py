@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cbp.diagnostics._laplace import Laplace, own_prior
-from cbp.diagnostics._twin import Problem, family_of
+from cbp.diagnostics._twin import Problem, family_of, times
 
 if TYPE_CHECKING:
     from cbp._state import State
@@ -80,7 +80,7 @@ class Fit:
         """Yield rows, their Z = J half, (rows, n_L, rank), 0 where no target is known, and their weights."""
         known = self.problem.residuals()[1]
         for span, J in self.problem.slopes():
-            yield span, (J @ self.posterior._half) * known[span][:, :, None], self.problem.weights[span]
+            yield span, times(J, self.posterior._half) * known[span][:, :, None], self.problem.weights[span]
 
     def leverage(self) -> Array:
         """Return the diagonal of the hat matrix, (m, n_L)."""

@@ -93,7 +93,9 @@ class Problem:
         if self.net._spec.loss.pair:
             return self._information() + np.diag(penalty), penalty
         mean = self.net._spec.reduction == "mean"
-        return factor * (float(self.weights.sum()) if mean else 1.0) * self.gauss_newton(), penalty
+        matrix = self.gauss_newton()
+        matrix *= factor * (float(self.weights.sum()) if mean else 1.0)
+        return matrix, penalty
 
     def _information(self) -> Array:
         """Return Fisher's information of normal targets with means a and variances v: 1 / v, and 1 / 2 v**2.
@@ -169,6 +171,11 @@ def slopes(net: State, X: Array, columns: Array) -> Iterator[tuple[slice, Array]
         found = np.empty((span.stop - start, n_out, n))
         _core.jacobian(memory, net.params, X[span], found.reshape(-1, n))
         yield span, found if len(columns) == n else found[:, :, columns]
+
+
+def times(J: Array, root: Array) -> Array:
+    """Return J root, (rows, n_L, k), as one product of matrices."""
+    return (J.reshape(-1, len(root)) @ root).reshape(*J.shape[:2], root.shape[1])
 
 
 MATRICES = 6  # of n x n numbers, at most so many are there at once
