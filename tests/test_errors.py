@@ -13,6 +13,7 @@ from cbp.tables import Table
 
 NAMES = {table: ", ".join(getattr(cbp, table)) for table in ("activations", "losses", "initializers")}
 OPTIMIZERS = ", ".join(cbp._core._INDEX["optimizers"])
+TRAINERS = ", ".join([*cbp._core._INDEX["optimizers"], *cbp.methods.by_name])
 
 
 def assign_metadata(value):
@@ -278,12 +279,12 @@ TRAINING = {
     "optimiser": (
         lambda: fit(optimizer="adma"),
         ValueError,
-        f"no optimiser is called 'adma', did you mean 'adam'? there are: {OPTIMIZERS}",
+        f"no optimiser is called 'adma', did you mean 'adam'? there are: {TRAINERS}",
     ),
     "optimiser as a number": (
         lambda: fit(optimizer=0.1),
         TypeError,
-        "optimizer must be a name or one of cbp.optimizers, not 0.1",
+        "optimizer must be a name or one of cbp.optimizers or cbp.methods, not 0.1",
     ),
     "schedule": (lambda: fit(schedule=0.1), TypeError, "schedule must be a function of the step, not 0.1"),
     "schedule of nan": (lambda: fit(schedule=lambda step: nan), ValueError, "schedule(0) must be finite, not nan"),
@@ -447,7 +448,7 @@ OPTIMISERS = {
     "the base class": (
         lambda: cbp.optimizers.get(cbp.optimizers.Optimizer),
         TypeError,
-        "optimizer must be a name or one of cbp.optimizers, not <class 'cbp.optimizers.Optimizer'>",
+        "optimizer must be a name or one of cbp.optimizers or cbp.methods, not <class 'cbp.optimizers.Optimizer'>",
     ),
     "state of another network": (
         lambda: assign(cbp.optimizers.Adam(), "state", 1),

@@ -62,7 +62,8 @@ GROUND = {
     "errors": {"_core"},
     "tables": {"_core", "_arguments", "errors"},
     "threads": {"_core", "_arguments", "errors"},
-    "optimizers": {"_core", "_arguments", "errors", "tables"},
+    "_configured": set(),
+    "optimizers": {"_core", "_arguments", "_configured", "errors", "tables"},
 }
 # Edges of the package: nobody but another edge imports them at the top, except the package itself for cbp.load
 EDGES = {"io", "io.npz", "plot", "cli", "demo", "tabular", "table_model", "__main__"}

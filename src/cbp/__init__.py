@@ -27,14 +27,17 @@ from cbp.tables import activations, initializers, losses
 from cbp.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from cbp import diagnostics, schedules
+    from cbp import diagnostics, methods, schedules
 
 __version__ = _version()
 
 
+_LATER = ("diagnostics", "methods", "schedules")
+
+
 def __getattr__(name: str) -> Any:
-    """Import `schedules` and `diagnostics` when they are asked for: few need them, and they take their time."""
-    if name in ("diagnostics", "schedules"):
+    """Import what few need, and what takes a third of the time of all others, when it is asked for."""
+    if name in _LATER:
         from importlib import import_module
 
         return import_module(f"cbp.{name}")
@@ -72,6 +75,7 @@ __all__ = [
     "initializers",
     "metrics",
     "optimizers",
+    "methods",
     "schedules",
     "diagnostics",
     "Callback",

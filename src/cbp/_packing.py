@@ -1,5 +1,7 @@
 """A network as a few arrays: a header (JSON as bytes), the parameters, the optimiser's slots, the mask if there is one.
 
+A full-batch method has its numbers in the header, and its vectors in the place of slots.
+
 Files, pickles and copies are all made of these. A header is read and checked before any array is: it says which
 arrays there are and how large. Used by _state.py and io.
 """
@@ -18,6 +20,7 @@ from cbp.errors import FormatError
 if TYPE_CHECKING:
     from cbp._state import State
     from cbp._typing import Array
+    from cbp.methods import MethodState
 
 VERSION = 1
 _KEYS = {"version", "cbp", "network", "epoch", "optimizer", "t", "metadata"}
@@ -33,6 +36,7 @@ class Header:
         self.epoch = whole(fields["epoch"], "epoch", 0, _MAX_COUNT)
         self.optimizer = None if fields["optimizer"] is None else optimizers.get(fields["optimizer"])
         self.t = whole(fields["t"], "t", 0, _MAX_COUNT)
+        self.numbers, self.vectors = self._of_method(fields.get("method"))
         self.has_mask = fields.get("mask", False)
         if not isinstance(self.has_mask, bool):
             raise TypeError("mask must be true or false")
@@ -41,6 +45,21 @@ class Header:
             raise TypeError("metadata must be a dict")
         self.scaling = self._learned(fields.get("scaling", []))
         self.unfinished = None if fields.get("unfinished") is None else _read_unfinished(fields["unfinished"])
+
+    def _of_method(self, given: Any) -> tuple[dict[str, float], dict[str, int]]:
+        """Return the numbers of a method's state, and the rows of its vectors by name: 0 is one, (n_params,)."""
+        if (given is None) == self._has_method:
+            raise ValueError("it has the state of a method without one, or a method without its state")
+        if given is None:
+            return {}, {}
+        if not isinstance(given, dict) or not all(isinstance(given.get(key), dict) for key in ("numbers", "vectors")):
+            raise TypeError("method must be its numbers and vectors by name")
+        numbers = {name: real(value, f"method's {name}") for name, value in given["numbers"].items()}
+        return numbers, {name: whole(rows, f"method's {name}", 0) for name, rows in given["vectors"].items()}
+
+    @property
+    def _has_method(self) -> bool:
+        return not isinstance(self.optimizer, optimizers.Optimizer | None)
 
     def _learned(self, names: Any) -> dict[str, int]:
         """Return the arrays of learned center and scale that the header names, and their columns."""
@@ -56,15 +75,17 @@ class Header:
 
     def dtype_of(self, name: str) -> np.dtype[Any]:
         """Return the dtype of an array that goes with the header."""
-        return np.dtype(np.float64) if name in self.scaling else self.spec.dtype
+        return np.dtype(np.float64) if name in self.scaling or name == "vectors" else self.spec.dtype
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the arrays that go with the header."""
         n = self.spec.n_params
         shapes: dict[str, tuple[int, ...]] = {"params": (n,)}
-        if self.optimizer is not None:
+        if isinstance(self.optimizer, optimizers.Optimizer):
             shapes["slots"] = (optimizers.n_slots(self.optimizer), n)
+        if self.vectors:
+            shapes["vectors"] = (sum(max(rows, 1) for rows in self.vectors.values()), n)
         if self.has_mask:
             shapes["mask"] = (n,)
         return shapes | {name: (2, columns) for name, columns in self.scaling.items()}
@@ -79,11 +100,26 @@ class Header:
         state._reader = state._reader.with_numbers({name: arrays[name] for name in self.scaling})
         if self.optimizer is not None:
             state._use(self.optimizer)
-            state._memory.slots[...] = arrays["slots"]
             state._memory.t = self.t
+        if isinstance(self.optimizer, optimizers.Optimizer):
+            state._memory.slots[...] = arrays["slots"]
+        elif state._method_state is not None:
+            self._fill_method(state._method_state, arrays)
         if self.unfinished is not None:
             memory = state._memory
             memory.batches, memory.cost, memory.weight, *state._pass_shape = self.unfinished
+
+    def _fill_method(self, method: MethodState, arrays: dict[str, Array]) -> None:
+        """Give a new state of a method what header and arrays say."""
+        method.iterations, method.numbers = self.t, self.numbers
+        done, vectors = 0, arrays.get("vectors")
+        for name, rows in self.vectors.items():
+            assert vectors is not None
+            end = done + max(rows, 1)
+            if not np.isfinite(vectors[done:end]).all():
+                raise FormatError(f"its method's {name} is not finite")
+            method.vectors[name] = vectors[done:end].copy() if rows else vectors[done].copy()
+            done = end
 
 
 def _read_unfinished(given: Any) -> tuple[int, float, float, int, int]:
@@ -135,6 +171,10 @@ def pack(state: State) -> dict[str, Any]:
     if state._memory.batches:
         memory = state._memory
         fields["unfinished"] = [memory.batches, memory.cost, memory.weight, *state._pass_shape]
+    method = state._method_state
+    if method is not None:
+        rows = {name: len(vector) if vector.ndim == 2 else 0 for name, vector in method.vectors.items()}
+        fields["method"] = {"numbers": method.numbers, "vectors": rows}
     if state.mask is not None:
         fields["mask"] = True
     if learned := state._reader.numbers():
@@ -146,8 +186,10 @@ def pack(state: State) -> dict[str, Any]:
     if not isinstance(state.metadata, dict):
         raise TypeError(f"metadata must be a dict, not {type(state.metadata).__name__}")
     arrays = {"header": np.frombuffer(text.encode(), np.uint8), "params": state.params}
-    if optimizer is not None:
+    if state._optimizer is not None:
         arrays["slots"] = state._memory.slots
+    if method is not None and method.vectors:
+        arrays["vectors"] = np.concatenate([np.atleast_2d(vector) for vector in method.vectors.values()])
     if state.mask is not None:
         arrays["mask"] = state.mask
     arrays |= learned

@@ -15,9 +15,11 @@ from cbp._arguments import real, whole
 from cbp._samples import Samples, shares, split, validation_samples
 from cbp._sources import Batches, Piece, Rows, is_mapped, is_sparse
 from cbp.errors import diverged
+from cbp.optimizers import Optimizer
 
 if TYPE_CHECKING:
     from cbp._typing import Array, Schedule
+    from cbp.methods import Method
     from cbp.training import Trainer
 
 
@@ -58,15 +60,22 @@ class Passes:
             )
         self.net._pass_shape = self.shape
 
-    def one(self, epoch: int) -> tuple[float, float]:
-        """Make one pass; return its loss and the last learning rate. `epoch` is for the error message."""
+    def one(self, epoch: int) -> tuple[float, dict[str, float]]:
+        """Make one pass; return its loss and its other figures. `epoch` is for the error message."""
         raise NotImplementedError
+
+    def over(self, logs: dict[str, float]) -> str:
+        """Return why there is no point in another pass, or ""; `logs` has the figures of the last."""
+        return ""
+
+    def end(self, reason: str) -> None:
+        """Do what remains to be done when training is over, for the reason that `over` gave, if it did."""
 
     def outputs(self) -> tuple[Any, Array] | None:
         """Return targets and outputs of all rows as the network is now; None where rows cannot be had again."""
         return None
 
-    def piecewise(self, pieces: Iterable[Piece], epoch: int) -> tuple[float, float]:
+    def piecewise(self, pieces: Iterable[Piece], epoch: int) -> tuple[float, dict[str, float]]:
         """Make one pass over these pieces."""
         memory, coming = self.net._memory, iter(pieces)
         piece: Piece | None = next(coming)
@@ -77,7 +86,7 @@ class Passes:
             if done + count > memory.batches:
                 loss, last = self.part(piece, count, done, following is None, epoch)
             piece, done = following, done + count
-        return loss, last
+        return loss, {"learning_rate": last}
 
     def part(self, piece: Piece, count: int, done: int, ends: bool, epoch: int) -> tuple[float, float]:
         """Make the `count` batches of a piece, which come after `done` others, or those of them that are left."""
@@ -108,12 +117,13 @@ class ArrayPasses(Passes):
         self.count = -(-self.n // self.piece.batch_size)
         self.shape = [self.n, self.piece.batch_size]
 
-    def one(self, epoch: int) -> tuple[float, float]:
+    def one(self, epoch: int) -> tuple[float, dict[str, float]]:
         """Make one pass: a single call of the core."""
         net, piece = self.net, self.piece
         if self.shuffle:
             piece = piece._replace(order=_core.permutation(net.seed, net.epoch, self.n))
-        return self.part(piece, self.count, 0, True, epoch)
+        loss, last = self.part(piece, self.count, 0, True, epoch)
+        return loss, {"learning_rate": last}
 
     def outputs(self) -> tuple[Any, Array]:
         """Return targets and outputs of all rows."""
@@ -138,7 +148,7 @@ class RowPasses(Passes):
         if self.n == 0:
             raise ValueError(f"drop_last leaves nothing: {n} rows are less than a batch of {batch_size}")
 
-    def one(self, epoch: int) -> tuple[float, float]:
+    def one(self, epoch: int) -> tuple[float, dict[str, float]]:
         """Make one pass, some megabytes at a time."""
         net = self.net
         order = _core.permutation(net.seed, net.epoch, len(self.rows)) if self.shuffle else None
@@ -164,7 +174,7 @@ class BatchPasses(Passes):
         super().__init__(net, schedule)
         self.batches = batches
 
-    def one(self, epoch: int) -> tuple[float, float]:
+    def one(self, epoch: int) -> tuple[float, dict[str, float]]:
         """Make one pass: a call of the core for each batch."""
         return self.piecewise(self.batches.pieces(), epoch)
 
@@ -180,11 +190,17 @@ def passes_over(
     shuffle: bool,
     drop_last: bool,
     check_finite: bool,
+    optimizer: Optimizer | Method,
     validation: Any = None,
     schedule: Schedule | None = None,
 ) -> tuple[Passes, Samples | None]:
     """Return the passes that training with these arguments makes, and the samples held out for validation."""
     batch_size, reader = whole(batch_size, "batch_size", 1), net._reader
+    if not isinstance(optimizer, Optimizer):
+        from cbp.methods._passes import check_method, method_passes
+
+        check_method(net._spec, optimizer, X, y, schedule, drop_last)
+        return method_passes(net, optimizer, X, y, sample_weight, class_weight, validation, check_finite)
     if y is None:
         for name, value in (("sample_weight", sample_weight), ("class_weight", class_weight)):
             if value is not None:

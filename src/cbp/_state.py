@@ -18,6 +18,7 @@ from cbp.layers import Layer, set_mask
 
 if TYPE_CHECKING:
     from cbp._typing import Array, ArrayLike, OptimizerLike
+    from cbp.methods import Method, MethodState
     from cbp.optimizers import Optimizer
     from cbp.scaling import Scaling
 
@@ -43,18 +44,28 @@ class State(_core.Direct):
             if not dense.trainable:
                 self._memory.freeze(number, True)
         self._optimizer: Optimizer | None = None
+        self._method: Method | None = None  # in the place of an optimiser
+        self._method_state: MethodState | None = None
         self._pass_shape = [0, 0]  # rows and batch size of the pass that `unfinished` tells of
         self.metadata = {}
 
-    def _use(self, wanted: OptimizerLike | None) -> Optimizer:
-        """Continue with the optimiser in use, if that is what is wanted, or start another one anew."""
-        if wanted is None:
-            wanted = self._optimizer or optimizers.get("adam")
-        optimizer = optimizers.get(wanted)
-        if optimizer is not self._optimizer:
-            self._memory.set_optimizer(optimizer.row, optimizer.args, *optimizer.limits)
-            self._optimizer = optimizer
-        return optimizer
+    def _chosen(self, wanted: OptimizerLike | None) -> Optimizer | Method:
+        """Return what to train with: the one in use, Adam where there is none, unless something else is wanted."""
+        return self.optimizer or optimizers.get("adam") if wanted is None else optimizers.get(wanted)
+
+    def _use(self, chosen: Optimizer | Method) -> None:
+        """Continue with the optimiser in use, if that is what was chosen, or start another one anew."""
+        if chosen is self.optimizer:
+            return
+        self._optimizer = self._method = self._method_state = None
+        if isinstance(chosen, optimizers.Optimizer):
+            self._memory.set_optimizer(chosen.row, chosen.args, *chosen.limits)
+            self._optimizer = chosen
+        else:
+            from cbp.methods import MethodState
+
+            self._memory.set_optimizer("sgd", ())  # which has no slots: what the last one had is free
+            self._method, self._method_state = chosen, MethodState()
 
     @property
     def params(self) -> Array:
@@ -154,7 +165,7 @@ class State(_core.Direct):
 
     @property
     def epoch(self) -> int:
-        """How many epochs the network was trained, over all calls of `fit` and `partial_fit`."""
+        """How many epochs the network was trained, over all calls of `fit` and `partial_fit`; a method's steps too."""
         return self._memory.epochs
 
     @property
@@ -176,9 +187,14 @@ class State(_core.Direct):
         return self._memory.batches
 
     @property
-    def optimizer(self) -> Optimizer | None:
-        """The optimiser in use, or None before the first one. Its state lives with the network."""
-        return self._optimizer
+    def optimizer(self) -> Optimizer | Method | None:
+        """The optimiser or full-batch method in use, or None before the first one. Its state lives with the network."""
+        return self._optimizer or self._method
+
+    @property
+    def method_state(self) -> MethodState | None:
+        """What the full-batch method in use remembers, `numbers` such as mu, alpha and beta among it; else None."""
+        return self._method_state
 
     @property
     def input_scaling(self) -> Scaling | None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from cbp.callbacks import Callback, FitState
 from cbp.heads import Head
+from cbp.methods import Method
 from cbp.optimizers import Optimizer
 from cbp.tables import Row
 
@@ -21,7 +22,7 @@ LossLike = str | Row | dict[str, Any] | Callable[[Array, Array], tuple[Array, Ar
 InitFunction = Callable[[int, int, int], ArrayLike]
 InitLike = str | Row | dict[str, Any] | InitFunction
 HeadsLike = Sequence[Head | tuple[Any, ...] | dict[str, Any]]
-OptimizerLike = str | Optimizer | type[Optimizer]
+OptimizerLike = str | Optimizer | Method | type[Optimizer] | type[Method]
 CallbackLike = Callback | type[Callback] | Callable[[FitState], object]
 BatchesLike = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
 ClassWeight = Mapping[int, float] | str

@@ -32,8 +32,8 @@ class FitState:
     epochs : int
         How many there will be at most.
     logs : dict of str to float
-        Figures of the epoch just done: loss, learning_rate, seconds; val_loss with validation, and val_accuracy
-        where the loss is a cross-entropy.
+        Figures of the epoch just done: loss, learning_rate, or what one of `cbp.methods` tells, seconds; val_loss
+        with validation, and val_accuracy where the loss is a cross-entropy.
     history : History
         The same for all epochs so far.
     stop : bool
@@ -277,8 +277,12 @@ class ReduceOnPlateau(Watcher):
         self._waited = self._resting = 0
 
     def on_fit_begin(self, state: FitState) -> None:
-        """Forget the last `fit`; refuse a schedule."""
+        """Forget the last `fit`; refuse a schedule, and what has no learning rate."""
         super().on_fit_begin(state)
+        if state.network._optimizer is None:
+            raise ValueError(
+                f"ReduceOnPlateau changes the learning rate, which {type(state.network.optimizer).__name__} has not"
+            )
         if state.schedule is not None:
             raise ValueError(
                 "ReduceOnPlateau changes the optimiser's learning rate, which a schedule takes the place of"
@@ -296,7 +300,7 @@ class ReduceOnPlateau(Watcher):
                 self._reduce(state)
 
     def _reduce(self, state: FitState) -> None:
-        optimizer = state.network.optimizer
+        optimizer = state.network._optimizer
         assert optimizer is not None
         rate = max(optimizer.learning_rate * self.factor, self.lowest)
         if rate < optimizer.learning_rate:

@@ -44,6 +44,8 @@ class DivergenceError(ArithmeticError):
         the last update of the epoch that overflowed. None outside `fit`.
     learning_rate : float or None
         The learning rate in use, for the message only.
+    start : bool, default False
+        Whether it was so before the first step, for the message only.
 
     Examples
     --------
@@ -61,13 +63,26 @@ class DivergenceError(ArithmeticError):
     batch: int | None
     learning_rate: float | None
 
+    start: bool
+
     def __init__(
-        self, layer: int, epoch: int | None = None, batch: int | None = None, learning_rate: float | None = None
+        self,
+        layer: int,
+        epoch: int | None = None,
+        batch: int | None = None,
+        learning_rate: float | None = None,
+        start: bool = False,
     ) -> None:
-        super().__init__(layer, epoch, batch, learning_rate)
+        super().__init__(layer, epoch, batch, learning_rate, start)
         self.layer, self.epoch, self.batch, self.learning_rate = layer, epoch, batch, learning_rate
+        self.start = start
 
     def __str__(self) -> str:
+        if self.start:
+            return (
+                f"the loss is not finite where training would begin, from layer {self.layer} on; "
+                "begin with smaller weights, or scale the inputs and targets"
+            )
         where = "" if self.epoch is None else f" in epoch {self.epoch}, batch {self.batch} (counted from 0)"
         rate = "" if self.learning_rate is None else f" than {self.learning_rate:g}"
         return (

@@ -15,6 +15,15 @@ class History(Mapping[str, list[float]]):
     is a cross-entropy. `loss` is the mean over the samples of an epoch, each taken by the weights before the update
     that its batch made. Losses are those of scaled targets where the network scales; metrics are not.
 
+    One of `cbp.methods` gives figures of its own (mu, gradient ...) in the place of learning_rate, and an epoch is one
+    of its steps: `loss` is the objective after it.
+
+    Attributes
+    ----------
+    stopped : str
+        Why a method ended the training before the epochs were used up: "minimum gradient", "maximum mu", "goal", "no
+        progress" ..., or "validation" where its `max_fail` did. Else "".
+
     Examples
     --------
     >>> import cbp
@@ -25,6 +34,7 @@ class History(Mapping[str, list[float]]):
 
     def __init__(self) -> None:
         self._figures: dict[str, list[float]] = {}
+        self.stopped = ""
 
     def append(self, logs: Mapping[str, float]) -> None:
         """Add the figures of one epoch."""

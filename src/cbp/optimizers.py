@@ -6,19 +6,20 @@ trained. The classes are generated from the rows, with names, defaults and signa
 
 from __future__ import annotations
 
-import inspect
 import textwrap
 import types
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from cbp import tables
 from cbp._arguments import positive, real
+from cbp._configured import Configured
 from cbp.errors import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cbp._typing import OptimizerLike
+    from cbp.methods import Method
     from cbp.network import Network
 
     def __getattr__(name: str) -> type[Optimizer]: ...
@@ -78,7 +79,7 @@ _SPELLING = {
 }
 
 
-class Optimizer:
+class Optimizer(Configured):
     """Base of all optimisers; its subclasses differ in their attributes only.
 
     Two of them are equal if they are of one class and have equal attributes. The attributes cannot be changed,
@@ -89,8 +90,9 @@ class Optimizer:
     update t, average = w for t = 1, and then average += (1 - share) * (w - average).
     """
 
-    fields: ClassVar[dict[str, float]]
-    __signature__: ClassVar[inspect.Signature]
+    limits_by_name = tuple(_LIMITS)
+    changeable = ("learning_rate",)
+    kind = "an optimiser"
     learning_rate: float
     clip_value: float | None
     clip_norm: float | None
@@ -98,38 +100,14 @@ class Optimizer:
 
     def __init_subclass__(cls, fields: dict[str, float] | None = None) -> None:
         if fields is not None:
-            plain, named = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
             cls.fields = fields
-            cls.__signature__ = inspect.Signature(
-                [inspect.Parameter(name, plain, default=default) for name, default in fields.items()]
-                + [inspect.Parameter(name, named, default=None) for name in _LIMITS]
-            )
-
-    def __init__(self, *args: float, **named: float | None) -> None:
-        try:
-            bound = self.__signature__.bind(*args, **named)
-        except TypeError as error:
-            raise TypeError(f"{type(self).__name__}: {error}; it takes {self._names()}") from None
-        bound.apply_defaults()
-        for name, value in bound.arguments.items():
-            setattr(self, name, value)
-        self._check()
+            cls._describe()
 
     def _check(self) -> None:
         """Refuse arguments that do not go together."""
         least, most = (self.__dict__.get(name) for name in ("step_min", "step_max"))
         if least is not None and most is not None and least > most:
             raise ValueError(f"step_min must be at most step_max, {most:g}, not {least:g}")
-
-    def _names(self) -> str:
-        return ", ".join([*self.fields, *_LIMITS])
-
-    def __setattr__(self, name: str, value: float) -> None:
-        if name not in self.fields and name not in _LIMITS:
-            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}; it has {self._names()}")
-        if name in self.__dict__ and name != "learning_rate":
-            raise AttributeError(f"{name} of an optimiser cannot be changed; make a new one")
-        self.__dict__[name] = self._checked(name, value)
 
     def _checked(self, name: str, value: Any) -> float | None:
         if name in _LIMITS:
@@ -179,25 +157,6 @@ class Optimizer:
         if net._optimizer is not self:
             net._use(self)
         net._memory.update(self.learning_rate)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the name and the attributes, as JSON can keep them; `get` makes the same optimiser from it."""
-        return {"name": type(self).__name__, **self._shown()}
-
-    def _shown(self) -> dict[str, Any]:
-        """Return the attributes, without limits that are not set."""
-        return {name: value for name, value in self.__dict__.items() if name in self.fields or value is not None}
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.__dict__ == other.__dict__
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return get, (self.get_config(),)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown().items())})"
 
 
 class SGD(
@@ -299,13 +258,14 @@ globals().update(_CLASSES)
 __all__ = ["Optimizer", "get", *_CLASSES]
 
 
-def get(wanted: OptimizerLike | dict[str, Any]) -> Optimizer:
-    """Return an optimiser: the object itself, one of a class, of a name (with the defaults), or of a configuration.
+def get(wanted: OptimizerLike | dict[str, Any]) -> Optimizer | Method:
+    """Return an optimiser or a full-batch method: the object, one of a class, of a name, or of a configuration.
 
     Parameters
     ----------
-    wanted : Optimizer, class, str or dict
-        A name is one of the table's: sgd, momentum, nesterov, adam, adamw ...; a dict is what `get_config` returns.
+    wanted : Optimizer, Method, class, str or dict
+        A name is one of the table's, sgd, momentum, nesterov, adam, adamw ..., or that of one of `cbp.methods`, and
+        means the defaults; a dict is what `get_config` returns.
 
     Raises
     ------
@@ -319,18 +279,36 @@ def get(wanted: OptimizerLike | dict[str, Any]) -> Optimizer:
     >>> import cbp
     >>> cbp.optimizers.get("momentum")
     SGD(learning_rate=0.01, momentum=0.9, nesterov=False)
+    >>> cbp.optimizers.get("levenberg_marquardt") == cbp.methods.LevenbergMarquardt()
+    True
     """
     if isinstance(wanted, Optimizer):
         return wanted
     if isinstance(wanted, type) and issubclass(wanted, Optimizer) and wanted is not Optimizer:
         return wanted()
-    if isinstance(wanted, str):
-        if wanted not in _MAKERS:
-            raise unknown("optimiser", wanted, _MAKERS)
+    if isinstance(wanted, str) and wanted in _MAKERS:
         return _MAKERS[wanted]()
     if isinstance(wanted, dict) and wanted.get("name") in _CLASSES:
         return _CLASSES[wanted["name"]](**{name: value for name, value in wanted.items() if name != "name"})
-    raise TypeError(f"optimizer must be a name or one of cbp.optimizers, not {wanted!r}")
+    return _method(wanted)
+
+
+def _method(wanted: Any) -> Method:
+    """Return a full-batch method, as `get` does: they are imported when one is asked for."""
+    from cbp import methods
+
+    if isinstance(wanted, methods.Method):
+        return wanted
+    if isinstance(wanted, type) and issubclass(wanted, methods.Method) and wanted is not methods.Method:
+        return wanted()
+    if isinstance(wanted, str):
+        if wanted not in methods.by_name:
+            raise unknown("optimiser", wanted, [*_MAKERS, *methods.by_name])
+        return methods.by_name[wanted]()
+    classes = {cls.__name__: cls for cls in methods.by_name.values()}
+    if isinstance(wanted, dict) and wanted.get("name") in classes:
+        return classes[wanted["name"]](**{name: value for name, value in wanted.items() if name != "name"})
+    raise TypeError(f"optimizer must be a name or one of cbp.optimizers or cbp.methods, not {wanted!r}")
 
 
 def n_slots(optimizer: Optimizer) -> int:

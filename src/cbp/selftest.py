@@ -136,6 +136,7 @@ def _trained(dtype: str, isa: str, name: str) -> tuple[bytes, bool]:
     plan = spec.plan(isa)
     memory = _core.Memory(plan, spec.initial(plan))
     optimizer = optimizers.get(name)
+    assert isinstance(optimizer, optimizers.Optimizer)
     memory.set_optimizer(optimizer.row, optimizer.args)
     X, y = (np.ascontiguousarray(array, dtype) for array in samples(OUTPUTS))
     losses = [

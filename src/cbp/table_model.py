@@ -102,6 +102,7 @@ def some(names: Sequence[str], most: int = 12) -> str:
 def _fit(net: cbp.Network, options: argparse.Namespace, X: Any, T: Any, train: Rows, held: Rows) -> str:
     """Train; returns how far it went, in words."""
     optimizer = cbp.optimizers.get(options.optimizer)
+    assert isinstance(optimizer, cbp.optimizers.Optimizer)
     optimizer.learning_rate = options.learning_rate or optimizer.learning_rate
     stopping = cbp.EarlyStopping(patience=options.patience or 1)
     history = net.fit(

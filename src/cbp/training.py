@@ -69,10 +69,11 @@ class Trainer(State):
         epochs : int, default 50
             Passes over the data.
         batch_size : int, default 64
-            Rows per update; the last batch of a pass may be smaller. Of no effect where batches are given.
-        optimizer : str, Optimizer or class, optional
+            Rows per update; the last batch of a pass may be smaller. Of no effect where batches are given, and with
+            `cbp.methods`.
+        optimizer : str, Optimizer, Method or class, optional
             A name or another object than the one in use starts anew; the same object, or None, continues. None at
-            the first training means Adam.
+            the first training means Adam. With one of `cbp.methods` an epoch is one step on all rows.
         schedule : callable, optional
             From the number of updates made so far with this optimiser to the learning rate of the next; the
             optimiser's own learning rate is not used then. `cbp.schedules` has the usual ones.
@@ -116,6 +117,8 @@ class Trainer(State):
             The data or an argument does not fit the network.
         DivergenceError
             A loss or a parameter left the finite range.
+        MemoryError
+            One of `cbp.methods` needs more than can be had.
         ImportError
             ``progress=True`` without tqdm.
         KeyboardInterrupt
@@ -131,7 +134,7 @@ class Trainer(State):
         >>> net.predict(X).round().ravel()
         array([0., 1., 1., 0.], dtype=float32)
         """
-        epochs = whole(epochs, "epochs", 0, MAX_COUNT)
+        epochs, chosen = whole(epochs, "epochs", 0, MAX_COUNT), self._chosen(optimizer)
         run, held_out = passes_over(
             self,
             X,
@@ -142,14 +145,15 @@ class Trainer(State):
             batch_size=batch_size,
             shuffle=shuffle,
             drop_last=drop_last,
+            optimizer=chosen,
             schedule=schedule,
             check_finite=check_finite,
         )
         wanted = self._metrics(metrics)
         followers = CallbackList(callbacks, progress)
-        if resume and self.unfinished and optimizer is not None and optimizer is not self._optimizer:
+        if resume and self.unfinished and chosen is not self.optimizer:
             raise ValueError("resume: an epoch goes on with the optimiser that it began with: leave optimizer out")
-        self._use(optimizer)
+        self._use(chosen)
         run.begin(resume)
         self._reader = run.reader
         state = FitState(self, epochs, History(), schedule)  # type: ignore[arg-type]
@@ -159,6 +163,7 @@ class Trainer(State):
             while state.epoch + 1 < epochs and not state.stop:
                 _one_epoch(state, run, held_out, wanted)
                 followers.on_epoch_end(state)
+            run.end(state.history.stopped)
         finally:
             followers.on_fit_end(state)
         return state.history
@@ -186,7 +191,8 @@ class Trainer(State):
         Returns
         -------
         float
-            Loss over the pass, each sample taken by the weights before its batch's update.
+            Loss over the pass, each sample taken by the weights before its batch's update; with one of `cbp.methods`
+            the objective after the step.
 
         Raises
         ------
@@ -201,6 +207,7 @@ class Trainer(State):
         >>> net.partial_fit([[0.0], [1.0]], [1.0, 3.0]) < first
         True
         """
+        chosen = self._chosen(optimizer)
         run, _ = passes_over(
             self,
             X,
@@ -210,9 +217,10 @@ class Trainer(State):
             batch_size=batch_size,
             shuffle=shuffle,
             drop_last=drop_last,
+            optimizer=chosen,
             check_finite=check_finite,
         )
-        self._use(optimizer)
+        self._use(chosen)
         run.begin(resume=False)
         self._reader = run.reader
         return run.one(0)[0]
@@ -298,18 +306,20 @@ class Trainer(State):
 def _one_epoch(state: FitState, run: Passes, held_out: Samples | None, wanted: dict[str, Metric]) -> None:
     """Train for one epoch, measure, and note the figures in `state`."""
     begin = time.perf_counter()
-    loss, rate = run.one(state.epoch + 1)
+    loss, figures = run.one(state.epoch + 1)
     logs = {"loss": loss}
     made = run.outputs() if wanted else None
     if made is not None:
         logs.update(measure(wanted, *made))
     if held_out is not None:
         logs.update(_figures(run.net, held_out, wanted, "val_"))
-    logs["learning_rate"] = rate
+    logs.update(figures)
     logs["seconds"] = time.perf_counter() - begin
     state.epoch += 1
     state.logs = logs
     state.history.append(logs)
+    if reason := run.over(logs):
+        state.history.stopped, state.stop = reason, True
 
 
 def _figures(net: Trainer, samples: Samples, wanted: dict[str, Metric], prefix: str) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """The .npz format: a zip of .npy members that `numpy.load` opens too, without pickle.
 
-Members: header (uint8, JSON), params; slots where there is an optimiser, mask where parameters are fixed, and what
-scaling has learned. Numbers are little-endian, nothing is compressed. The same network gives the same bytes. What the
-members hold is the business of _packing.py.
+Members: header (uint8, JSON), params; slots where there is an optimiser, vectors where a method keeps some, mask where
+parameters are fixed, and what scaling has learned. Numbers are little-endian, nothing is compressed. The same network
+gives the same bytes. What the members hold is the business of _packing.py.
 """
 
 from __future__ import annotations

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from cbp._arguments import real, whole
+from cbp._configured import Configured
+from cbp.errors import unknown
 
 if TYPE_CHECKING:
     from cbp._typing import Array
     from cbp.methods._objective import Objective
+
+MAX_FAIL = 6
 
 
 @dataclass
 class MethodState:
     """What a method remembers from one step to the next; it lives with the network, and is saved with it.
 
+    A step that is broken off must leave no trace: vectors are replaced by others, never written into.
+
     Attributes
     ----------
     iterations : int
-        Steps made so far.
+        Steps made so far; the framework counts them.
     numbers : dict of str to float
         Numbers that the next step needs: finite ones.
-    vectors : dict of str to ndarray, shape (n_params,)
+    vectors : dict of str to ndarray, shape (n_params,) or (rows, n_params)
         Vectors that it needs, float64.
     cache : dict
         What `begin` found out anew and the next step needs; not saved.
@@ -37,22 +45,65 @@ class MethodState:
     cache: dict[str, Any] = field(default_factory=dict)
     stop: str = ""
 
+    def begun(self) -> MethodState:
+        """Return the same for a new training: what is not saved is empty."""
+        return MethodState(self.iterations, {**self.numbers}, {**self.vectors})
 
-class Method:
-    """A way to train on all rows at once."""
+    def following(self) -> MethodState:
+        """Return the same for the next step to work on: it changes nothing of this one but the cache."""
+        return MethodState(self.iterations, {**self.numbers}, {**self.vectors}, {}, self.cache)
+
+
+class Method(Configured):
+    """Base of the full-batch methods: ways to train on all rows at once.
+
+    Two of them are equal if they are of one class and have equal attributes, which cannot be changed. All of them
+    have `max_fail`: where there are validation data, training ends after so many steps in a row without a new
+    smallest val_loss, and the network goes back to the parameters of the smallest; None is never.
+    """
+
+    kind = "a method"
+    name: ClassVar[str]
+    """What `fit` knows it by."""
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """What arguments may be that are words."""
+    max_fail: int | None
+
+    def __init_subclass__(cls) -> None:
+        cls.fields = {**cls.fields}
+        cls.fields.setdefault("max_fail", MAX_FAIL)
+        cls._describe()
+
+    def _checked(self, name: str, value: Any) -> Any:
+        """Return the value of an argument as it is kept: words of `choices`, whole numbers or others from 0 on."""
+        default = self.fields[name]
+        if name == "max_fail":
+            return None if value is None else whole(value, name, 1)
+        if name in self.choices:
+            if value not in self.choices[name]:
+                raise unknown(name, value, self.choices[name])
+            return value
+        if isinstance(default, str):
+            return value
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, not {value!r}")
+            return value
+        return whole(value, name, 0) if isinstance(default, int) else real(value, name, low=0.0)
 
     def begin(self, objective: Objective, state: MethodState) -> float:
         """Prepare for steps from the network's parameters as they are, and return J there.
 
         Called at the beginning of every training, with the state of the last one: stopping and going on must give the
         bits of never having stopped. Everything that follows from parameters and data is computed anew and kept in
-        attributes of `state` that are not saved, or computed by `step`.
+        `state.cache`, or computed by `step`.
         """
         raise NotImplementedError
 
     def step(self, objective: Objective, state: MethodState) -> float:
         """Make one step, set `state.figures`, and `state.stop` when there is no point in another; return J after it.
 
-        The network's parameters change once, by `Objective.accept`, or not at all.
+        The parameters change once, by `Objective.accept`, or not at all. Where there was no point in this one already
+        it makes none, and says so as it did after the one before.
         """
         raise NotImplementedError

@@ -65,11 +65,15 @@ class Objective:
         loss = _core.curve(self.net._memory, theta, *self.samples, gradient=out)
         return loss, out.astype(np.float64)
 
-    def gauss_newton(self, theta: Array) -> tuple[float, Array, Array]:
-        """Return J, its gradient and its generalised Gauss-Newton matrix (n, n)."""
-        out, matrix = np.empty(self.n, theta.dtype), np.empty((self.n, self.n), theta.dtype)
+    def gauss_newton(self, theta: Array, matrix: Array | None = None) -> tuple[float, Array, Array]:
+        """Return J, its gradient and its generalised Gauss-Newton matrix (n, n), of the network's dtype.
+
+        It is made in `matrix`, where one is given.
+        """
+        out = np.empty(self.n, theta.dtype)
+        matrix = np.empty((self.n, self.n), theta.dtype) if matrix is None else matrix
         loss = _core.curve(self.net._memory, theta, *self.samples, gradient=out, matrix=matrix)
-        return loss, out.astype(np.float64), matrix.astype(np.float64, copy=False)
+        return loss, out.astype(np.float64, copy=False), matrix
 
     def hessian_times(self, theta: Array, v: Array) -> Array:
         """Return H v, H being the matrix of the second derivatives of J."""
