@@ -1,7 +1,6 @@
 """cbp.diagnostics against linear regression, brute force, and the formulas of the papers written down again."""
 
 import math
-import os
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from fitting import design, linear, marquardt, solve
 import cbp
 from cbp import diagnostics
 from cbp.diagnostics._student import quantile
+from cbp.methods import _memory
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(0, 1, (25, 3))
@@ -333,12 +333,13 @@ def test_units_of_the_inputs_do_not_decide_what_is_determined():
 
 
 def test_more_than_the_machine_has_is_refused_before(monkeypatch):
-    pages = {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": 6 * 8 * 16 - 1}
-    monkeypatch.setattr(os, "sysconf", pages.__getitem__, raising=False)
-    with pytest.raises(MemoryError, match=r"curvature of 4 parameters takes 0\.0 GB"):
+    left = [6 * 8 * 16 - 1]
+    monkeypatch.setattr(_memory, "SMALL", 0)
+    monkeypatch.setattr(_memory, "_limits", lambda: iter(left))
+    with pytest.raises(MemoryError, match=r"the curvature needs 768 bytes for 6 matrices of 4 x 4, and 767 bytes can"):
         diagnostics.laplace(linear(), X, Y)
     assert diagnostics.curvature_eigenvalues(linear(), X, Y, k=1).shape == (1,)
-    pages["SC_PAGE_SIZE"] += 1
+    left[0] += 1
     diagnostics.laplace(linear(), X, Y)
 
 

@@ -75,6 +75,25 @@ def test_a_known_noise_needs_no_estimate():
     np.testing.assert_allclose((high - low) / 2, 1.959963984540054 * std, rtol=1e-12)
 
 
+def test_a_bayesian_training_has_found_the_prior_and_the_noise():
+    net = cbp.Network(
+        [2, 3, 1], activation="tanh", output="identity", scale_targets="standard", dtype="float64", seed=1
+    )
+    history = net.fit(X, Y, epochs=100, optimizer=cbp.methods.BayesianRegularization())
+    posterior = net.learn_uncertainty(X, Y)
+    assert posterior.effective_parameters == pytest.approx(history["gamma"][-1], rel=1e-6)
+    found = (2 * history["beta"][-1]) ** -0.5 * net.target_scaling.scale  # its beta goes with squares, not half squares
+    np.testing.assert_allclose(posterior.noise, found, rtol=1e-6)
+    assert posterior.alpha == pytest.approx(2 * history["alpha"][-1], rel=1e-6)
+    np.testing.assert_allclose(cbp.diagnostics.leverage(net, X, Y).sum(), history["gamma"][-1], rtol=1e-6)
+    again = pickle.loads(pickle.dumps(net)).learn_uncertainty(X, Y)
+    np.testing.assert_array_equal(again.covariance, posterior.covariance)
+    net.fit(X, Y, epochs=1)  # goes on with the method
+    assert net.learn_uncertainty(X, Y).alpha is not None
+    net.fit(X, Y, epochs=1, optimizer="adam")
+    assert diagnostics.laplace(net, X, Y).alpha is None
+
+
 # ---- classes, counts, variances ----
 
 

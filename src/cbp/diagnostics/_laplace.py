@@ -344,8 +344,9 @@ class Laplace:
 def inverse_root(H: Array) -> tuple[Array, Array]:
     """Return root, (p, rank), with root root' the pseudo-inverse of H; and the directions that H leaves open.
 
-    H, which is lost, is first brought to a diagonal of ones, so that what counts as nothing does not depend on the parameters' units.
-    The length of J times an open direction is more than 1 where one more row with these slopes would settle it.
+    H is lost. It is first brought to a diagonal of ones, so that what counts as nothing does not depend on the
+    parameters' units. The length of J times an open direction is more than 1 where one more row with these slopes would
+    settle it.
     """
     diagonal = np.sqrt(np.diagonal(H))
     diagonal = np.where(diagonal > 0, diagonal, 1.0)
@@ -437,6 +438,5 @@ def laplace(
 
 def own_prior(net: State) -> Ratio | None:
     """Return the prior that a Bayesian training has found for the network, if there was one."""
-    state = getattr(net, "_method_state", None)
-    numbers: dict[str, float] = {} if state is None else state.numbers
+    numbers = {} if net._method_state is None else net._method_state.numbers
     return Ratio(numbers["alpha"] / numbers["beta"]) if numbers.keys() >= {"alpha", "beta"} else None

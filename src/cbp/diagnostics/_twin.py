@@ -5,7 +5,6 @@ Nothing here reaches a weight, so NumPy's reductions and LAPACK are welcome.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from cbp import _core
 from cbp._samples import Samples
+from cbp.methods._memory import require
 from cbp.network import Network
 
 if TYPE_CHECKING:
@@ -182,15 +182,10 @@ MATRICES = 6  # of n x n numbers, at most so many are there at once
 
 
 def need_room(n: int) -> None:
-    """Refuse to begin what this machine's memory cannot hold; systems hand out more than they have."""
-    need = MATRICES * 8 * n * n
-    try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return
-    if need > there:
-        raise MemoryError(
-            f"the curvature of {n:,} parameters takes {need / 2**30:.1f} GB, this machine has {there / 2**30:.1f}: "
-            "fix some of them (Layer.trainable, net.mask); the largest eigenvalues need no matrix: "
-            "curvature_eigenvalues(..., k=10)"
-        )
+    """Refuse to begin what this machine's memory cannot hold."""
+    require(
+        MATRICES * 8 * n * n,
+        "the curvature",
+        f"{MATRICES} matrices of {n:,} x {n:,}",
+        "fix some parameters (Layer.trainable, net.mask); curvature_eigenvalues(..., k=10) needs no matrix",
+    )
