@@ -297,8 +297,8 @@ def coverage(model: Any, X: ArrayLike, y: ArrayLike, level: ArrayLike = 0.95) ->
     >>> net = cbp.Network([1, 1], output="identity", dtype="float64", seed=0)
     >>> net.params[:] = 1, 2
     >>> posterior = cbp.diagnostics.laplace(net, [[-1], [0], [1], [2]], [-1.1, 1.3, 2.7, 5.1])
-    >>> cbp.diagnostics.coverage(posterior, [[0], [1], [2]], [1.1, 2.2, 8.0], [0.5, 0.95])
-    array([0.33333333, 0.66666667])
+    >>> cbp.diagnostics.coverage(posterior, [[0], [1], [2]], [1.1, 2.2, 8.0], [0.5, 0.95]).round(2)
+    array([0.33, 0.67])
     """
     posterior = posterior_of(model)
     if not (posterior._family.squares or posterior._pair):
