@@ -335,13 +335,19 @@ cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *dat
 
 /* ---- dense symmetric systems (solve.c), always in double ---- */
 
-/* a (n, n) symmetric, of which the lower triangle is read, becomes L, a = L L^T, in its lower triangle; the upper is
- * left alone. Returns CBP_NOT_POSITIVE, and leaves a in no defined state, where a is not positive definite. */
+/* Matrices (n, n), vectors [n], n >= 0; what is written lies apart from what is read. pool: NULL, or threads to share
+ * the work; they change no bit.
+ * cholesky: a, symmetric, of which the lower triangle counts, becomes L, a = L L^T, in its lower triangle; the upper is
+ * without influence and left alone. Returns CBP_NOT_POSITIVE, and leaves the lower triangle in no defined state, where
+ * a is not positive definite to working precision, or not finite. cholesky_solve: b := a^-1 b. cholesky_inverse:
+ * inverse := a^-1, both triangles alike. They read the lower triangle of l, which is L (not modified). */
 cbp_status cbp_cholesky(int64_t n, double *a, cbp_pool *pool);
-void cbp_cholesky_solve(int64_t n, const double *l, double *b);                         /* b[n] := a^-1 b */
-void cbp_cholesky_inverse(int64_t n, const double *l, double *inverse, cbp_pool *pool); /* (n, n), symmetric */
+void cbp_cholesky_solve(int64_t n, const double *l, double *b);
+void cbp_cholesky_inverse(int64_t n, const double *l, double *inverse, cbp_pool *pool);
+
+/* The sum of x[i] y[i], in 32 interleaved chains, the upper half of which is added to the lower until one is left; out
+ * := a x, a dot product for each row. Nothing is modified but out. */
 double cbp_dot(int64_t n, const double *x, const double *y);
-/* out[n] := a x, a (n, n) */
 void cbp_times(int64_t n, const double *a, const double *x, double *out);
 
 /* ---- beside the network ---- */

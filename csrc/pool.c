@@ -1,10 +1,10 @@
 /* pool.c - threads that work on the parts of one job: hand over, take part, join.
  *
- * Called by gemm.c, net.c and train.c through cbp_pool_run; calls os.h. The caller of a run is thread 0, worker w of
- * the table is thread w + 1. Work is handed over by a baton per worker and direction: who waits for one spins for a
- * while and then sleeps. Parts are dealt out beforehand, so that a thread meets the same parts every time; who has done
- * its own takes over what others have not begun, from the end. A worker that has not begun at all when everything is
- * done (its processor is busy with something else) loses its baton again, and nobody waits for it.
+ * Called by gemm.c, net.c, train.c and solve.c through cbp_pool_run; calls os.h. The caller of a run is thread 0,
+ * worker w of the table is thread w + 1. Work is handed over by a baton per worker and direction: who waits for one
+ * spins for a while and then sleeps. Parts are dealt out beforehand, so that a thread meets the same parts every time;
+ * who has done its own takes over what others have not begun, from the end. A worker that has not begun at all when
+ * everything is done (its processor is busy with something else) loses its baton again, and nobody waits for it.
  *
  * Fork: a child has the memory of its parent but none of its threads, and a run may be under way in one of those. So
  * the pool's lock carries the era, the number of forks that lie behind this process. A lock taken in an earlier era

@@ -1,4 +1,4 @@
-/* pool.h - the thread pool from inside: what gemm.c, net.c and train.c call, and what tests look at. Not installed. */
+/* pool.h - the thread pool from inside: what the driver's files call, and what tests look at. Not installed. */
 #ifndef CBP_POOL_H
 #define CBP_POOL_H
 

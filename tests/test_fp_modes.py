@@ -17,6 +17,8 @@ if platform.machine().lower() not in ("x86_64", "amd64", "aarch64"):
     pytest.skip("only x86-64 and aarch64 have modes that libraries set", allow_module_level=True)
 
 X_SCALE = {"float32": 1e-20, "float64": 1e-160}
+MATRIX = (np.eye(30) + np.random.default_rng(45).normal(size=(30, 30)) / 20) * 1e-155
+VECTOR = np.random.default_rng(46).normal(size=30) * 1e-155
 
 
 def compile_library(folder):
@@ -81,6 +83,15 @@ def predict(memory, X):
     return out
 
 
+def systems():
+    """What becomes of a symmetric system whose products are subnormal: factor, solution, inverse, products."""
+    l, b = MATRIX.copy(), VECTOR.copy()
+    _core.cholesky(l)
+    _core.cholesky_solve(l, b)
+    products = [_core.times(MATRIX, VECTOR), _core.dot(MATRIX[0], MATRIX[1])]
+    return [l, b, _core.cholesky_inverse(l), *products]
+
+
 def everything(memory, X, y):
     """Run each function of the core that computes, and keep what it made."""
     memory.set_optimizer("momentum", [0.9])
@@ -94,7 +105,7 @@ def everything(memory, X, y):
         memory.plan.init(["he_normal", "glorot_uniform"], [0, 0], 44),
         _core.permutation(1, 2, 50),
     ]
-    return [*made, memory.theta.copy(), memory.slots.copy()]
+    return [*made, *systems(), memory.theta.copy(), memory.slots.copy()]
 
 
 def as_bytes(values):
@@ -143,6 +154,11 @@ def test_every_function_gives_the_mode_back(fp, mode, dtype):
         "descend": lambda: memory.descend(0.1),
         "update": lambda: memory.update(0.1),
         "epoch": lambda: memory.epoch(X, y, None, None, 8, 0.1),
+        "cholesky": lambda: _core.cholesky(MATRIX.copy()),
+        "cholesky_solve": lambda: _core.cholesky_solve(MATRIX, VECTOR.copy()),
+        "cholesky_inverse": lambda: _core.cholesky_inverse(MATRIX),
+        "dot": lambda: _core.dot(VECTOR, VECTOR),
+        "times": lambda: _core.times(MATRIX, VECTOR),
     }
     kept = {}
     with thread_in(fp, mode):

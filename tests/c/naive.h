@@ -56,6 +56,23 @@ HELPER void naive_product(cbp_dtype dtype, int64_t m, int64_t n, int64_t k, cons
         }
 }
 
+HELPER uint64_t bits_of(cbp_dtype dtype, const void *x, int64_t i) {
+    uint32_t single;
+    uint64_t bits;
+    if (dtype == CBP_FLOAT64) return memcpy(&bits, (const double *)x + i, sizeof bits), bits;
+    return memcpy(&single, (const float *)x + i, sizeof single), single;
+}
+
+/* FNV-1a over bytes, the lowest of a number first on every machine; it begins with HASH_OF_NOTHING */
+#define HASH_OF_NOTHING UINT64_C(0xCBF29CE484222325)
+HELPER uint64_t hash_of(uint64_t hash, cbp_dtype dtype, int64_t n, const void *x) {
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t bits = bits_of(dtype, x, i);
+        for (size_t k = 0; k < size_of(dtype); k++, bits >>= 8) hash = (hash ^ (bits & 0xFF)) * UINT64_C(0x100000001B3);
+    }
+    return hash;
+}
+
 /* the i-th of the kernel tables of this CPU, one per instruction set and precision; NULL after the last */
 HELPER const cbp_kern *kern_at(int i, cbp_dtype *dtype) {
     const char *isa = cbp_isa_at(i / CBP_N_DTYPE);

@@ -34,23 +34,6 @@ static const struct {
 #include "bits.def"
 };
 
-/* ---- the hash: FNV-1a over bytes, the lowest of a number first on every machine ---- */
-
-static uint64_t bits_of(cbp_dtype dtype, const void *x, int64_t i) {
-    uint32_t single;
-    uint64_t bits;
-    if (dtype == CBP_FLOAT64) return memcpy(&bits, (const double *)x + i, sizeof bits), bits;
-    return memcpy(&single, (const float *)x + i, sizeof single), single;
-}
-
-static uint64_t hash_of(uint64_t hash, cbp_dtype dtype, int64_t n, const void *x) {
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t bits = bits_of(dtype, x, i);
-        for (size_t k = 0; k < size_of(dtype); k++, bits >>= 8) hash = (hash ^ (bits & 0xFF)) * UINT64_C(0x100000001B3);
-    }
-    return hash;
-}
-
 /* ---- the data ---- */
 
 /* Input i of row r: -16 .. 16 sixteenths */
@@ -197,7 +180,7 @@ static void hashes_are_the_stored_ones(cbp_pool *pool, int threads) {
     cbp_dtype dtype;
     const cbp_kern *k;
     for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++) {
-        uint64_t hash = UINT64_C(0xCBF29CE484222325);
+        uint64_t hash = HASH_OF_NOTHING;
         for (int t = 0; t < N_TRAININGS; t++) hash = run_one(hash, trainings + t, dtype, k->isa, pool);
         const int same = hash == stored[dtype].value && strcmp(stored[dtype].dtype, DTYPE_NAME[dtype]) == 0;
         printf("bits %s %s %d 0x%016llx %s\n", k->isa, DTYPE_NAME[dtype], threads, (unsigned long long)hash,

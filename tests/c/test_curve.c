@@ -200,6 +200,52 @@ CASE(threads_change_no_byte) {
     }
 }
 
+/* ---- the stored bits: everything above, and three steps of Levenberg and Marquardt, whose damping is 1 ---- */
+
+static const uint64_t STORED[CBP_N_DTYPE] = {UINT64_C(0x606beea08a447749), UINT64_C(0x23ab57827ad32db4)};
+
+static uint64_t hash_results(uint64_t hash, const trial *t, const results *r) {
+    const int64_t n = t->rows * t->n_out;
+    hash = hash_of(hash, CBP_FLOAT64, 1, &r->loss);
+    hash = hash_of(hash, t->dtype, t->p, r->gradient);
+    hash = hash_of(hash, t->dtype, t->p * t->p, r->matrix);
+    hash = hash_of(hash, t->dtype, t->p, r->hessian_v);
+    hash = hash_of(hash, t->dtype, t->p, r->gauss_newton_v);
+    hash = hash_of(hash, t->dtype, n * t->p, r->by_params);
+    return hash_of(hash, t->dtype, n * t->s->units[0], r->by_inputs);
+}
+
+/* theta := theta - (G + 1)^-1 g */
+static void step(const trial *t, const results *r) {
+    double *a = block((size_t)(t->p * t->p) * sizeof *a), *b = block((size_t)t->p * sizeof *b);
+    for (int64_t i = 0; i < t->p * t->p; i++) a[i] = get(t->dtype, r->matrix, i) + (i % (t->p + 1) == 0);
+    for (int64_t i = 0; i < t->p; i++) b[i] = get(t->dtype, r->gradient, i);
+    CHECK(cbp_cholesky(t->p, a, NULL) == CBP_OK);
+    cbp_cholesky_solve(t->p, a, b);
+    for (int64_t i = 0; i < t->p; i++) put(t->dtype, t->mem.theta, i, get(t->dtype, t->mem.theta, i) - b[i]);
+}
+
+CASE(the_bits_are_the_stored_ones) {
+    int differ = 0;
+    for (int dtype = 0; dtype < CBP_N_DTYPE; dtype++) {
+        uint64_t hash = HASH_OF_NOTHING;
+        for (int s = 0; s < N_SHAPES; s++, release_blocks()) {
+            if (SHAPES[s].n_heads > 0 || SHAPES[s].units[0] > 50) continue; /* G may be indefinite; large */
+            trial t = trial_of(&SHAPES[s], (cbp_dtype)dtype, NULL, 33);
+            for (int i = 0; i < 3; i++) {
+                const results r = compute(&t, t.net, NULL);
+                hash = hash_results(hash, &t, &r);
+                step(&t, &r);
+            }
+            hash = hash_of(hash, t.dtype, t.p, t.mem.theta);
+            cbp_net_free(t.net);
+        }
+        printf("bits %s 0x%016llx\n", DTYPE_NAME[dtype], (unsigned long long)hash);
+        differ += hash != STORED[dtype];
+    }
+    CHECKF(differ == 0, "%d hashes are not the stored ones", differ);
+}
+
 /* ---- against differences ---- */
 
 /* theta := base + h v, v being 0 for what is fixed */
