@@ -27,12 +27,12 @@ from cbp.tables import activations, initializers, losses
 from cbp.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from cbp import methods, schedules
+    from cbp import diagnostics, methods, schedules
 
 __version__ = _version()
 
 
-_LATER = ("methods", "schedules")
+_LATER = ("diagnostics", "methods", "schedules")
 
 
 def __getattr__(name: str) -> Any:
@@ -77,6 +77,7 @@ __all__ = [
     "optimizers",
     "methods",
     "schedules",
+    "diagnostics",
     "Callback",
     "EarlyStopping",
     "ReduceOnPlateau",

@@ -26,10 +26,10 @@ cdef inline bint begin(int method, Memory memory, PyObject **args, Py_ssize_t n,
 
 
 cdef object call_predict(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
-    cdef PyObject *given[MAX_PARAMETERS]  # X, out, check_finite
+    cdef PyObject *given[MAX_PARAMETERS]  # X, out, check_finite, return_std
     cdef Memory memory = net._memory
     cdef Samples s
-    if begin(PREDICT, memory, args, n, names, given, &s):
+    if begin(PREDICT, memory, args, n, names, given, &s) and given[3] == NULL:
         _X = narrowed(s.expects, &given[0])
         if read_inputs(&s, given[0]) and fits_outputs(&s, given[1]) and are_sound(&s, True, given[2]):
             out = memory.plan.new_outputs(&s) if is_none(given[1]) else <object>given[1]

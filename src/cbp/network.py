@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from cbp._core import direct
 from cbp._data import check_out
 from cbp._sources import Inputs, is_mapped, is_sparse
 from cbp._spec import Spec
+from cbp._uncertainty import Uncertain
 from cbp.curvature import Curvature
 from cbp.layers import Dense, Layer
 from cbp.textbook import Textbook
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Dense", "Layer", "Network"]
 
 
-class Network(Textbook, Trainer, Curvature):
+class Network(Textbook, Trainer, Curvature, Uncertain):
     """A fully connected neural network.
 
     Parameters
@@ -145,9 +146,26 @@ class Network(Textbook, Trainer, Curvature):
         plan = spec.plan()
         self._setup(spec, plan, spec.initial(plan))
 
+    @overload
+    def predict(
+        self, X: ArrayLike, out: Array | None = None, *, check_finite: bool = True, return_std: Literal[False] = False
+    ) -> Array: ...
+
+    @overload
+    def predict(
+        self,
+        X: ArrayLike,
+        out: Array | None = None,
+        *,
+        check_finite: bool = True,
+        return_std: Literal[True, "observation", "mean"],
+    ) -> tuple[Array, Array]: ...
+
     @direct
-    def predict(self, X: ArrayLike, out: Array | None = None, *, check_finite: bool = True) -> Array:
-        """Return the outputs for `X`.
+    def predict(
+        self, X: ArrayLike, out: Array | None = None, *, check_finite: bool = True, return_std: bool | str = False
+    ) -> Array | tuple[Array, Array]:
+        """Return the outputs for `X`, and how sure they are where that is wanted.
 
         Parameters
         ----------
@@ -158,18 +176,24 @@ class Network(Textbook, Trainer, Curvature):
             Where to put them: of the network's dtype, C-contiguous, writable.
         check_finite : bool, default True
             Refuse NaN and infinity.
+        return_std : bool, "observation" or "mean", default False
+            Return standard deviations beside the outputs, after `learn_uncertainty`. True or "observation": of a new
+            observation, its noise included; "mean": of what is expected of it. Where the outputs are probabilities,
+            counts or their logarithms the two are the same, and are those of the output.
 
         Returns
         -------
-        ndarray, shape (m, n_L) or (n_L,)
+        outputs : ndarray, shape (m, n_L) or (n_L,)
             `out` if it was given, else a new array of the network's dtype.
+        std : ndarray, of the same shape and dtype
+            Only with `return_std`.
 
         Raises
         ------
         ValueError, TypeError
             `X` or `out` does not fit.
         RuntimeError
-            The scaling is not learned yet.
+            The scaling is not learned yet; with `return_std` also: no uncertainty is, or the network has changed since.
 
         Examples
         --------
@@ -183,6 +207,9 @@ class Network(Textbook, Trainer, Curvature):
         >>> net.predict([1, 2])
         array([0.5], dtype=float32)
         """
+        if return_std:
+            std = self._std(X, return_std, check_finite)
+            return Network.predict(self, X, out, check_finite=check_finite), std
         if is_sparse(X) or (is_mapped(X) and np.ndim(X) == 2):
             return self._predict_rows(Inputs(X, self._reader, check_finite), out)
         X, single = self._reader.inputs(X, check_finite)

@@ -9,6 +9,8 @@ from cbp.errors import optional
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cbp._typing import ArrayLike
+
 _NO_CURVES = ("learning_rate", "seconds")
 
 
@@ -53,6 +55,58 @@ def learning_curve(history: Mapping[str, Sequence[float]], ax: Any = None) -> An
     handles = [line for axes in dict.fromkeys((ax, top)) for line in axes.get_lines()]
     below = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 3.5, "ncols": 2, "frameon": False}
     top.legend(handles=handles, **({} if top is ax else below))  # two axes leave no corner free that could be found
+    return ax
+
+
+def calibration(model: Any, X: ArrayLike, y: ArrayLike, ax: Any = None) -> Any:
+    """Draw the share of targets inside intervals of every level against that level: the diagonal is as it should be.
+
+    Below it the intervals are too narrow, above it too wide. The band is where 95 of 100 honest models would be, by
+    chance alone, at each level.
+
+    Parameters
+    ----------
+    model : `cbp.diagnostics.Laplace`, or Network that has learned its uncertainty
+    X, y : array_like
+        Data that the network was not trained on, as for `Network.fit`.
+    ax : matplotlib Axes, optional
+        Where to draw; default: a new figure of pyplot.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError, TypeError, RuntimeError
+        As for `cbp.diagnostics.coverage`.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> from cbp.plot import calibration
+    >>> net = cbp.Network([1, 1], output="identity", seed=0)
+    >>> posterior = net.learn_uncertainty([[-1], [0], [1], [2]], [-1.1, 1.3, 2.7, 5.1])
+    >>> ax = calibration(net, [[0], [1]], [1.1, 2.2])  # doctest: +SKIP
+    """
+    import numpy as np
+
+    from cbp.diagnostics import coverage
+
+    levels = np.linspace(0.01, 0.99, 99)
+    shares = coverage(model, X, y, levels)
+    n = np.count_nonzero(~np.isnan(np.asarray(y, np.float64)))
+    chance = 1.96 * np.sqrt(levels * (1 - levels) / n)
+    if ax is None:
+        _, ax = optional("matplotlib.pyplot", "a picture", "plot").subplots(layout="constrained")
+    low, high = np.maximum(levels - chance, 0), np.minimum(levels + chance, 1)
+    ax.fill_between(levels, low, high, color="0.9", label="by chance alone, 95 %")
+    ax.plot((0, 1), (0, 1), color="0.6", linewidth=1)
+    ax.plot(levels, shares, label=f"share of {n:,} targets")
+    ax.set(xlabel="level of the interval", ylabel="share of targets inside", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    ax.legend(loc="upper left", frameon=False)
     return ax
 
 

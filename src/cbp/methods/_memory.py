@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 SMALL = 2**26
 """Nobody is asked about fewer bytes."""
+WITHOUT = "LBFGS() and SCG() of cbp.methods keep no matrix"
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
     (
@@ -20,15 +21,14 @@ _CGROUPS = (
 )
 
 
-def require(size: int, who: str, what: str) -> None:
-    """Raise MemoryError where `size` bytes cannot be had; the message has who needs them, and what for."""
+def require(size: int, who: str, what: str, instead: str = WITHOUT) -> None:
+    """Raise MemoryError where `size` bytes cannot be had; the message has who needs them, what for, and a way out."""
     if size < SMALL:
         return
     left = min(_limits(), default=None)
     if left is not None and size > left:
         raise MemoryError(
-            f"{who} needs {_in_words(size)} for {what}, and {_in_words(max(left, 0))} can be had: "
-            "LBFGS() and SCG() of cbp.methods keep no matrix"
+            f"{who} needs {_in_words(size)} for {what}, and {_in_words(max(left, 0))} can be had: {instead}"
         )
 
 
