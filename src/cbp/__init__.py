@@ -23,21 +23,22 @@ from cbp.keeping import Checkpoint, CSVLogger, WeightAverage
 from cbp.layers import Dense, Layer
 from cbp.network import Network
 from cbp.selftest import selftest
+from cbp.splitting import split
 from cbp.tables import activations, initializers, losses
 from cbp.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from cbp import schedules
+    from cbp import plot, schedules
 
 __version__ = _version()
 
 
 def __getattr__(name: str) -> Any:
-    """Import `schedules` when it is asked for: few need it, and it takes a third of the time of all others."""
-    if name == "schedules":
+    """Import `schedules` and `plot` when they are asked for: few need them, and the first takes a third of the time."""
+    if name in ("schedules", "plot"):
         from importlib import import_module
 
-        return import_module("cbp.schedules")
+        return import_module(f"cbp.{name}")
     raise AttributeError(f"module 'cbp' has no attribute {name!r}")
 
 
@@ -82,6 +83,8 @@ __all__ = [
     "CSVLogger",
     "FitState",
     "History",
+    "split",
+    "plot",
     "gradcheck",
     "selftest",
     "DivergenceError",
