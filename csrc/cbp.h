@@ -59,7 +59,7 @@ typedef enum {
 
 typedef enum { CBP_FLOAT32, CBP_FLOAT64, CBP_N_DTYPE } cbp_dtype;
 typedef enum { CBP_MEAN, CBP_SUM } cbp_reduction; /* J = sum_r s_r C_r / sum_r s_r, or without the division */
-typedef enum { CBP_PREDICT, CBP_EVALUATE, CBP_TRAIN, CBP_EPOCH, CBP_CURVE } cbp_mode; /* what a workspace is for */
+typedef enum { CBP_PREDICT, CBP_EVALUATE, CBP_TRAIN, CBP_EPOCH, CBP_CURVE, CBP_MATRIX } cbp_mode; /* what a workspace is for */
 typedef enum { CBP_A, CBP_D } cbp_array;                                   /* activations, deltas */
 typedef enum { CBP_ACTIVATIONS, CBP_LOSSES, CBP_OPTIMIZERS, CBP_INITIALIZERS, CBP_STATUSES } cbp_kind;
 
@@ -304,7 +304,8 @@ cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, c
 typedef enum { CBP_BY_PARAMS, CBP_BY_INPUTS } cbp_variable;
 
 /* jac (n, n_L, n_params), or (n, n_L, n_0) := the derivatives of the outputs for x (n, n_0) by the parameters, those that
- * are fixed excepted, which get 0, or by the inputs. Uses theta (not modified), frozen, mask, work (CURVE). */
+ * are fixed excepted, which get 0, or by the inputs. Uses theta (not modified), frozen, mask, work (CURVE). n = 0 is
+ * fine. */
 cbp_status cbp_jacobian(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, cbp_variable by, void *jac);
 
 /* What is wanted of an objective J at theta, P = n_params; each is NULL or made. H is the matrix of the second
@@ -319,7 +320,8 @@ typedef struct {
     void *gauss_newton_v; /* real[P] G v */
 } cbp_curvature;
 
-/* *loss := J of the data, with what `wanted` names. Uses theta (not modified), frozen, mask, work (CURVE).
+/* *loss := J of the data, with what `wanted` names. Uses theta (not modified), frozen, mask, work (CURVE, or MATRIX
+ * where the matrix is wanted). There is no noise in it.
  * CBP_NO_CURVATURE for anything but the gradient where the loss is your own. */
 cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, const cbp_curvature *wanted,
                      double *loss);

@@ -92,6 +92,10 @@ static void activate(const cbp_net *net, const cbp_stage *s, rectangle at, void 
     if (d && !s->row_wise) steepen(net, s, at, d);
 }
 
+void cbp_activate(const cbp_net *net, const cbp_stage *s, int64_t m, void *z, void *d) {
+    activate(net, s, (rectangle){0, m, 0, s->n_out}, z, d);
+}
+
 typedef struct {
     const cbp_net *net;
     const cbp_stage *s;

@@ -75,6 +75,7 @@ typedef struct {
 
 enum {
     CBP_BLOCK_ROWS = 256, /* rows at a time in predict and evaluate */
+    CBP_CURVE_ROWS = 512, /* rows at a time in curve.c, and terms of a chain there */
     CBP_MAX_PARTS = 32    /* of one product, and so threads, and rooms in a workspace */
 };
 
@@ -110,6 +111,7 @@ static inline void *cbp_room(void *rooms, int thread) {
 }
 /* The layout for m rows; in it A^l and D^l, l = 1..L, and in plans with skips the errors at layer l, and its inputs */
 cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work);
+cbp_frame cbp_frame_turned(const cbp_net *net, int64_t m, void *work); /* a, d, e, c, joined alone: for curve.c */
 void *cbp_frame_a(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_d(const cbp_net *net, const cbp_frame *f, int l);
 void *cbp_frame_e(const cbp_net *net, const cbp_frame *f, int l);
@@ -151,7 +153,37 @@ void cbp_heads_cost(const cbp_net *net, const cbp_frame *f, int64_t first, int64
 /* Where the loss or act_back made the derivative by s z, d (m, units) becomes that by z, which is delta */
 void cbp_steepen_delta(const cbp_net *net, const cbp_top *top, int64_t m, void *d);
 
+/* ---- edge.c: the columns of the output layer that belong to one loss, and its derivatives, for curve.c ---- */
+
+/* (m, units) each, but y; s is the steepness of the layer. A direction is a change of z, or what follows from it. */
+typedef struct {
+    int64_t m;
+    void *y;       /* (m, n_targets) */
+    void *a, *d;   /* z, then a = g(s z), and g'(s z), or h, what the loss starts from */
+    void *u, *w;   /* dC/da, or the derivative by s z where the loss makes that; scratch */
+    void *t;       /* a direction */
+    void *curving; /* g''(s z), of use to cbp_edge_turn */
+} cbp_edge;
+
+/* a and d from z; `curving` if that is not NULL. for_loss: d becomes what the loss starts from */
+void cbp_edge_activate(const cbp_net *net, const cbp_top *top, const cbp_edge *e, int for_loss);
+/* u, and the costs c[m] */
+void cbp_edge_cost(const cbp_net *net, const cbp_top *top, const cbp_edge *e, double *c);
+/* t, which holds u, becomes delta = dC/dz; t, a change of z, becomes that of delta; the same for the Gauss-Newton part
+ * alone. All of them times the weight of a head. */
+void cbp_edge_delta(const cbp_net *net, const cbp_top *top, const cbp_edge *e);
+void cbp_edge_turn(const cbp_net *net, const cbp_top *top, const cbp_edge *e);
+void cbp_edge_gauss_newton(const cbp_net *net, const cbp_top *top, const cbp_edge *e);
+/* t := derivative by z of output j, or, unless by_a, of the net input where the loss is taken to be a function of that;
+ * curved: the Hessian of the loss by them, times that */
+void cbp_edge_seed(const cbp_net *net, const cbp_top *top, const cbp_edge *e, int j, int by_a, int curved);
+/* Whether that Hessian is the identity for all data */
+int cbp_edge_is_flat(const cbp_net *net, const cbp_top *top);
+
 /* ---- gemm.c ---- */
+
+/* z (m, n_l) := g(s z), d := s g'(s z); of a layer without row-wise activation */
+void cbp_activate(const cbp_net *net, const cbp_stage *s, int64_t m, void *z, void *d);
 
 /* Threads that so much work is worth, with a part for each; the same, with a matrix (m, n) cut into parts of its own;
  * things `first` .. first + count that part `part` gets of n, in whole grains */
@@ -212,6 +244,10 @@ void cbp_join(const cbp_net *net, const cbp_frame *f, const void *x, int l, int6
  * all there, which is when l = k + 1, D^k, which holds g'(z), becomes e^k * g'(z) */
 void cbp_split(const cbp_net *net, const cbp_mem *mem, const cbp_frame *f, int l, int64_t first, int64_t m, void *room,
                cbp_pool *pool);
+
+/* ---- curve.c ---- */
+
+size_t cbp_curve_bytes(const cbp_net *net, int64_t n, cbp_mode mode); /* cbp_work_bytes of CURVE and MATRIX */
 
 /* ---- online.c ---- */
 

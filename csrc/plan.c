@@ -300,7 +300,11 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
     f.y = take(&f, work, rows * (size_t)net->n_targets * real);
     f.scratch = take(&f, work, rows * (size_t)net->widest * real);
     f.c = take(&f, work, rows * sizeof(double));
-    if (needs_room(net, m)) f.rooms = take(&f, work, rooms_bytes(net, m));
+    const int curves = mode == CBP_CURVE || mode == CBP_MATRIX;
+    if (mode == CBP_MATRIX && (size_t)net->n_params * net->real >= CBP_SCATTERED)
+        f.rooms = take(&f, work, (size_t)CBP_MAX_PARTS * CBP_ROOM);
+    else if (needs_room(net, m))
+        f.rooms = take(&f, work, rooms_bytes(net, m));
     if (net->n_heads) {
         f.head = take(&f, work, 3 * rows * (size_t)net->widest_head * real);
         f.head_c = take(&f, work, rows * sizeof(double));
@@ -310,10 +314,18 @@ cbp_frame cbp_frame_at(const cbp_net *net, int64_t m, cbp_mode mode, void *work)
         f.s = take(&f, work, rows * real);
         f.labels = take(&f, work, rows * sizeof(int64_t));
     }
-    if (net->joined) {
-        f.e = take(&f, work, layers_bytes(net, m));
-        f.joined = take(&f, work, joined_bytes(net, m));
-    }
+    if (net->joined || curves) f.e = take(&f, work, layers_bytes(net, m));
+    if (net->joined) f.joined = take(&f, work, joined_bytes(net, m));
+    return f;
+}
+
+cbp_frame cbp_frame_turned(const cbp_net *net, int64_t m, void *work) {
+    cbp_frame f = {.m = m};
+    f.a = take(&f, work, layers_bytes(net, m));
+    f.d = take(&f, work, layers_bytes(net, m));
+    f.e = take(&f, work, layers_bytes(net, m));
+    f.c = take(&f, work, (size_t)m * sizeof(double));
+    if (net->joined) f.joined = take(&f, work, joined_bytes(net, m));
     return f;
 }
 
@@ -349,6 +361,7 @@ cbp_desk cbp_desk_at(const cbp_net *net, int64_t n, int desk, void *work) {
 
 size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode) {
     if (!net || batch < 0) return 0;
+    if (mode == CBP_CURVE || mode == CBP_MATRIX) return cbp_curve_bytes(net, batch, mode);
     const int64_t rows = mode == CBP_PREDICT || mode == CBP_EVALUATE ? cbp_block_rows(batch) : batch;
     const double per_row = 2.0 * (double)net->units + net->n_out + net->widest + 2.0 * net->n_in + 4.0 +
                            (net->joined ? (double)net->units + (double)net->joined : 0) +

@@ -11,7 +11,7 @@
 #define END_none ~, NULL
 #define ARG_OF(argument, default_value) {SECOND(END_##argument, #argument), default_value}
 
-#define ACT_INFO(name_, argument, default_, init, onnx_, formula_, slope_, source_, row_wise_) \
+#define ACT_INFO(name_, argument, default_, init, onnx_, formula_, slope_, curvature_, source_, row_wise_) \
     {.name = #name_, \
      .arg = {ARG_OF(argument, default_)}, \
      .row_wise = row_wise_, \
@@ -19,13 +19,15 @@
      .pair = "", \
      .formula = formula_, \
      .slope = slope_, \
+     .curvature = curvature_, \
      .onnx = onnx_, \
      .exception = "", \
      .source = source_},
-#define ACT(name, argument, default_, init, value, slope, onnx, formula, slope_text, source) \
-    ACT_INFO(name, argument, default_, init, onnx, formula, slope_text, source, 0)
-#define ACT_ROW(name, argument, default_, init, value, slope, onnx, formula, slope_text, source) \
-    ACT_INFO(name, argument, default_, init, onnx, formula, slope_text, source, 1)
+#define ACT(name, argument, default_, init, value, slope, curve, onnx, formula, slope_text, curve_text, source) \
+    ACT_INFO(name, argument, default_, init, onnx, formula, slope_text, curve_text, source, 0)
+#define ACT_ROW(name, argument, default_, init, row, back, along, back_along, onnx, formula, slope_text, curve_text, \
+                source) \
+    ACT_INFO(name, argument, default_, init, onnx, formula, slope_text, curve_text, source, 1)
 static const cbp_info activations[] = {
 #include "act.def"
 };
@@ -37,7 +39,8 @@ static const cbp_info activations[] = {
 #define RANGE_UNIT {0, 1}
 #define RANGE_SIGN {-1, 1}
 
-#define LOSS_INFO(name_, argument, default_, range, output, targets_, formula_, slope_, source_, head_, pair_) \
+#define LOSS_INFO(name_, argument, default_, range, output, targets_, formula_, slope_, curvature_, source_, head_, \
+                  pair_) \
     {.name = #name_, \
      .arg = {ARG_OF(argument, default_)}, \
      .arg_range = RANGE_##range, \
@@ -47,16 +50,19 @@ static const cbp_info activations[] = {
      .pair = pair_, \
      .formula = formula_, \
      .slope = slope_, \
+     .curvature = curvature_, \
      .onnx = "", \
      .exception = "", \
      .source = source_},
-#define LOSS(name, argument, default_, range, output, targets, value, slope, formula, slope_text, source) \
-    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 0, "")
-#define LOSS_HEAD(name, argument, default_, range, output, targets, value, slope, formula, slope_text, source) \
-    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 1, "")
-#define LOSS_PAIR(name, argument, default_, range, output, second, targets, value, slope, v_slope, formula, \
-                  slope_text, source) \
-    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, source, 0, #second)
+#define LOSS(name, argument, default_, range, output, targets, value, slope, curve, formula, slope_text, curve_text, \
+             source) \
+    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, curve_text, source, 0, "")
+#define LOSS_HEAD(name, argument, default_, range, output, targets, value, slope, curve, formula, slope_text, \
+                  curve_text, source) \
+    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, curve_text, source, 1, "")
+#define LOSS_PAIR(name, argument, default_, range, output, second, targets, value, slope, v_slope, aa, av, vv, \
+                  formula, slope_text, curve_text, source) \
+    LOSS_INFO(name, argument, default_, range, output, targets, formula, slope_text, curve_text, source, 0, #second)
 static const cbp_info losses[] = {
 #include "loss.def"
 };
@@ -71,6 +77,7 @@ static const cbp_info losses[] = {
      .pair = "", \
      .formula = formula_, \
      .slope = "", \
+     .curvature = "", \
      .onnx = "", \
      .exception = "", \
      .source = source_},
@@ -85,6 +92,7 @@ static const cbp_info optimizers[] = {
      .pair = "", \
      .formula = formula_, \
      .slope = "", \
+     .curvature = "", \
      .onnx = "", \
      .exception = "", \
      .source = source_},
@@ -98,6 +106,7 @@ static const cbp_info initializers[] = {
      .pair = "", \
      .formula = sentence, \
      .slope = "", \
+     .curvature = "", \
      .onnx = "", \
      .exception = #exception_, \
      .source = ""},

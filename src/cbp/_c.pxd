@@ -29,6 +29,11 @@ cdef extern from "cbp.h" nogil:
         CBP_EVALUATE
         CBP_TRAIN
         CBP_EPOCH
+        CBP_CURVE
+        CBP_MATRIX
+    ctypedef enum cbp_variable:
+        CBP_BY_PARAMS
+        CBP_BY_INPUTS
     ctypedef enum cbp_array:
         CBP_A
         CBP_D
@@ -64,6 +69,7 @@ cdef extern from "cbp.h" nogil:
         const char *pair
         const char *formula
         const char *slope
+        const char *curvature
         const char *onnx
         const char *exception
         const char *source
@@ -188,6 +194,17 @@ cdef extern from "cbp.h" nogil:
     cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
                              const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,
                              double seconds, int64_t batches, cbp_report *report)
+    ctypedef struct cbp_curvature:
+        void *gradient
+        void *matrix
+        const void *v
+        void *hessian_v
+        void *gauss_newton_v
+
+    cbp_status cbp_jacobian(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, cbp_variable by,
+                            void *jac)
+    cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, const cbp_curvature *wanted,
+                         double *loss)
     cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order)
     int64_t cbp_net_first_nonfinite(const cbp_net *net, cbp_pool *pool, int64_t n, const void *x)
     void cbp_philox(const uint32_t *counter, const uint32_t *key, uint32_t *out)

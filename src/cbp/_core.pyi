@@ -108,6 +108,21 @@ class Memory:
     def activations(self) -> list[Real]: ...
     def deltas(self) -> list[Real | None]: ...
 
+def curve(
+    memory: Memory,
+    theta: Real,
+    X: Real,
+    y: Targets,
+    weight: Real | None = None,
+    *,
+    gradient: Real | None = None,
+    matrix: Real | None = None,
+    v: Real | None = None,
+    hessian_v: Real | None = None,
+    gauss_newton_v: Real | None = None,
+) -> float: ...
+def jacobian(memory: Memory, theta: Real, X: Real, out: Real, inputs: bool = False) -> None: ...
+
 class Direct:
     """Base of a network: the methods that `direct` makes find the numbers here."""
 

@@ -221,6 +221,7 @@ cdef class Memory:
     cdef public int64_t batches  # made of the pass under way, 0 where there is none, and the sums over their samples
     cdef public double cost, weight
     cdef object _work, _x
+    cdef void *_spare  # workspace that the last look at the curvature left, or NULL
     cdef cbp_mem _mem
     cdef cbp_opt _opt
     cdef cbp_noise _noise
@@ -240,6 +241,9 @@ cdef class Memory:
         self._mem.grad = PyArray_DATA(<PyArrayObject *>self.grad)
         self.slots = new_zeros(plan.dtype, 0, plan.n_params, False)
         self.frozen = np.zeros(plan.n_layers, np.uint8)
+
+    def __dealloc__(self):
+        free_workspace(self._spare)
 
     @property
     def t(self):
@@ -508,6 +512,11 @@ cdef class Memory:
 # ---- one call from Python ----
 
 include "_direct.pxi"
+
+
+# ---- curvature ----
+
+include "_curving.pxi"
 
 
 # ---- beside the network ----

@@ -145,6 +145,9 @@ class Reader:
         """Return targets in units of their own: here they are."""
         return y
 
+    def restore_jacobian(self, jacobian: Array, by_inputs: bool) -> None:
+        """Bring derivatives of the outputs (m, n_L, ...) into units of their own, in place: here they are."""
+
     def prepared(self, X: Any, y: Any, validation: Any, seed: int, check_finite: bool) -> Reader:
         """Return a reader that can read what is to be trained on: this one."""
         return self

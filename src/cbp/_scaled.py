@@ -78,6 +78,14 @@ class ScalingReader(Reader):
             self.restore(y)
         return y
 
+    def restore_jacobian(self, jacobian: Array, by_inputs: bool) -> None:
+        """Bring derivatives of the outputs (m, n_L, ...) into units of their own, in place."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.target_scaling is not None and self.target_scaling.scale is not None:
+                jacobian *= self.target_scaling.scale[:, None].astype(self.dtype)
+            if by_inputs and self.input_scaling is not None and self.input_scaling.scale is not None:
+                jacobian /= self.input_scaling.scale.astype(self.dtype)
+
     def numbers(self) -> dict[str, Array]:
         """Return what was learned: center and scale (2, n), by the name of the scaling."""
         both = {"input_scaling": self.input_scaling, "target_scaling": self.target_scaling}

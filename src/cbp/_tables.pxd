@@ -22,6 +22,7 @@ cdef inline list rows_of(cbp_kind kind):
             "pair": rows[i].pair.decode(),
             "formula": rows[i].formula.decode(),
             "slope": rows[i].slope.decode(),
+            "curvature": rows[i].curvature.decode(),
             "onnx": rows[i].onnx.decode(),
             "exception": rows[i].exception.decode(),
             "source": rows[i].source.decode(),

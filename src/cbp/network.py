@@ -12,6 +12,7 @@ from cbp._core import direct
 from cbp._data import check_out
 from cbp._sources import Inputs, is_mapped, is_sparse
 from cbp._spec import Spec
+from cbp.curvature import Curvature
 from cbp.layers import Dense, Layer
 from cbp.textbook import Textbook
 from cbp.training import Trainer
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Dense", "Layer", "Network"]
 
 
-class Network(Textbook, Trainer):
+class Network(Textbook, Trainer, Curvature):
     """A fully connected neural network.
 
     Parameters

@@ -34,6 +34,11 @@ class Row:
         Its arguments and their values.
     formula, slope : str
         NumPy text of the function and of its derivative; of an optimiser, the update.
+    curvature : str
+        Of an activation, NumPy text of its second derivative: of a row-wise one that of every output by every two net
+        inputs, (n, n, n). Of a loss, of the derivative of what `slope` is: by the output, or where the loss is computed
+        together with its output activation by the net input, unless that activation is row-wise; of a loss that takes
+        its outputs in pairs, by both of the first, by one of each, by both of the second.
     source : str
         Where the method comes from; may be empty.
     partner : str
@@ -59,6 +64,8 @@ class Row:
     >>> import cbp
     >>> cbp.activations.tanh.slope
     '1 - a * a'
+    >>> cbp.activations.tanh.curvature
+    '-2 * a * (1 - a * a)'
     >>> cbp.activations.leaky_relu(alpha=0.2)
     leaky_relu(alpha=0.2)
     """
@@ -69,6 +76,7 @@ class Row:
     defaults: Mapping[str, float]
     formula: str
     slope: str
+    curvature: str
     source: str
     partner: str
     pair: str

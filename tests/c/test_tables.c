@@ -36,7 +36,7 @@ CASE(no_text_is_null_and_every_name_differs) {
             const cbp_info *row = cbp_table((cbp_kind)kind, NULL) + i;
             NOTE("table %d, row %d", kind, i);
             CHECK(row->name && row->name[0] && row->formula && row->formula[0]);
-            CHECK(row->partner && row->slope && row->onnx && row->exception && row->source);
+            CHECK(row->partner && row->slope && row->curvature && row->onnx && row->exception && row->source);
             CHECK(find((cbp_kind)kind, row->name) == row);
         }
 }

@@ -62,23 +62,23 @@ class Objective:
     def gradient(self, theta: Array) -> tuple[float, Array]:
         """Return J and its gradient."""
         out = np.empty(self.n, theta.dtype)
-        loss = self.net._memory.curve(theta, *self.samples, gradient=out)
+        loss = _core.curve(self.net._memory, theta, *self.samples, gradient=out)
         return loss, out.astype(np.float64)
 
     def gauss_newton(self, theta: Array) -> tuple[float, Array, Array]:
         """Return J, its gradient and its generalised Gauss-Newton matrix (n, n)."""
         out, matrix = np.empty(self.n, theta.dtype), np.empty((self.n, self.n), theta.dtype)
-        loss = self.net._memory.curve(theta, *self.samples, gradient=out, matrix=matrix)
+        loss = _core.curve(self.net._memory, theta, *self.samples, gradient=out, matrix=matrix)
         return loss, out.astype(np.float64), matrix.astype(np.float64, copy=False)
 
     def hessian_times(self, theta: Array, v: Array) -> Array:
         """Return H v, H being the matrix of the second derivatives of J."""
         out = np.empty(self.n, theta.dtype)
-        self.net._memory.curve(theta, *self.samples, v=v.astype(theta.dtype), hessian_v=out)
+        _core.curve(self.net._memory, theta, *self.samples, v=v.astype(theta.dtype), hessian_v=out)
         return out.astype(np.float64)
 
     def gauss_newton_times(self, theta: Array, v: Array) -> Array:
         """Return G v, G being the generalised Gauss-Newton matrix of J."""
         out = np.empty(self.n, theta.dtype)
-        self.net._memory.curve(theta, *self.samples, v=v.astype(theta.dtype), gauss_newton_v=out)
+        _core.curve(self.net._memory, theta, *self.samples, v=v.astype(theta.dtype), gauss_newton_v=out)
         return out.astype(np.float64)
