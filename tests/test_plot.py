@@ -11,6 +11,7 @@ pytest.importorskip("matplotlib", reason="pictures need matplotlib, which the de
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from cbp.plot import STATE as STATE_NAMES
 from cbp.plot import error_histogram, learning_curve, regression, training_state
 
 RNG = np.random.default_rng(5)
@@ -120,6 +121,15 @@ def test_the_state_has_a_panel_for_each_figure_with_its_last_value():
 def test_the_state_of_figures_asked_for(ax):
     (drawn,) = training_state(STATE, ax, names=["seconds"])
     assert drawn.get_title(loc="left") == "seconds: 1 at epoch 4"
+
+
+@pytest.mark.parametrize("name", cbp.methods.by_name)
+def test_what_a_method_tells_of_itself_is_state(name):
+    net = cbp.Network([1, 2, 1], activation="tanh", output="identity", dtype="float64", seed=0)
+    history = net.fit(Y[:, None], OUT, epochs=2, optimizer=name)
+    assert set(history) - {"loss", "seconds"} <= set(STATE_NAMES)
+    titles = [ax.get_title(loc="left") for ax in training_state(history, Figure().subplots(len(history) - 2))]
+    assert titles[0].startswith("gradient: ")
 
 
 def test_the_learning_curve_leaves_the_state_out(ax):

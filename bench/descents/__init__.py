@@ -92,15 +92,20 @@ def cancer() -> Task:
 
 TASKS: dict[str, Callable[[], Task]] = {
     "diabetes": diabetes,
-    "friedman20": lambda: friedman(20, (0.0005, 0.00005)),
-    "friedman100": lambda: friedman(100, (0.0005, 0.00005)),
+    "friedman20": lambda: friedman(20, (5e-4, 5e-6)),
+    "friedman100": lambda: friedman(100, (5e-4, 5e-6)),
     "cancer": cancer,
 }
 
 # name: how it is called in tables, module of descents, function, its arguments
 WAYS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "lm": ("cbp LevenbergMarquardt", "own", "method", {"name": "LevenbergMarquardt", "steps": 500}),
-    "br": ("cbp BayesianRegularization", "own", "method", {"name": "BayesianRegularization", "steps": 500}),
+    "br": (
+        "cbp BayesianRegularization",
+        "own",
+        "method",
+        {"name": "BayesianRegularization", "steps": 500, "squared": True},
+    ),
     "scg": ("cbp SCG", "own", "method", {"name": "SCG"}),
     "lbfgs": ("cbp LBFGS", "own", "method", {"name": "LBFGS"}),
     "bfgs": ("cbp BFGS", "own", "method", {"name": "BFGS"}),

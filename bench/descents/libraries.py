@@ -56,14 +56,11 @@ def sklearn_lbfgs(task: Task, theta: np.ndarray, goal: float) -> Run:
 
     warnings.filterwarnings("ignore", module="sklearn")
     cls = library.MLPRegressor if task.squared else library.MLPClassifier
-    settings = {"activation": "tanh", "solver": "lbfgs", "alpha": 0.0, "tol": 0.0, "max_fun": 10**7}
-    settings["hidden_layer_sizes"] = (task.hidden,)
+    settings = {"hidden_layer_sizes": (task.hidden,), "activation": "tanh", "solver": "lbfgs", "alpha": 0.0, "tol": 0.0}
     W, b, w, c = task.cut(theta)
 
     def model(steps: int) -> Any:
-        made = cls(hidden_layer_sizes=(task.hidden,), max_iter=1, warm_start=True, random_state=0, **settings).fit(
-            task.X, task.y
-        )
+        made = cls(max_iter=1, max_fun=10**7, warm_start=True, random_state=0, **settings).fit(task.X, task.y)
         made.coefs_, made.intercepts_ = [W.copy(), w[:, None].copy()], [b.copy(), c.copy()]
         return made.set_params(max_iter=steps)
 

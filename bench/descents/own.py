@@ -40,13 +40,13 @@ def training(task: Task, theta: np.ndarray, goal: float, steps: int, optimizer: 
     return run
 
 
-def method(task: Task, theta: np.ndarray, goal: float, name: str, steps: int = STEPS) -> Run:
-    """A full-batch method."""
+def method(task: Task, theta: np.ndarray, goal: float, name: str, steps: int = STEPS, squared: bool = False) -> Run:
+    """A full-batch method; `squared` is for squared errors only."""
     from cbp import methods
 
-    cls = getattr(methods, name, None)
-    if cls is None:
-        raise Refusal(f"this version of cbp has no {name}")
+    if squared and not task.squared:
+        raise Refusal("for squared errors only")
+    cls = getattr(methods, name)
     own = "goal" in cls.fields
     return training(task, theta, goal, steps, cls(goal=goal) if own else cls(), not own)
 

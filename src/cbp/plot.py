@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["error_histogram", "learning_curve", "regression", "training_state"]
 
-STATE = ("learning_rate", "gradient", "mu", "alpha", "beta", "gamma", "radius", "step")
+STATE = (
+    *("learning_rate", "gradient", "mu", "lambda", "step", "evaluations", "products"),
+    *("gamma", "alpha", "beta", "evidence"),
+)
 """What an optimiser or a full-batch method tells of itself; the rest of a history is losses, metrics and seconds."""
 
 _BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 3.5, "ncols": 2, "frameon": False}
