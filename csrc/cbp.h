@@ -59,8 +59,15 @@ typedef enum {
 
 typedef enum { CBP_FLOAT32, CBP_FLOAT64, CBP_N_DTYPE } cbp_dtype;
 typedef enum { CBP_MEAN, CBP_SUM } cbp_reduction; /* J = sum_r s_r C_r / sum_r s_r, or without the division */
-typedef enum { CBP_PREDICT, CBP_EVALUATE, CBP_TRAIN, CBP_EPOCH, CBP_CURVE, CBP_MATRIX } cbp_mode; /* what a workspace is for */
-typedef enum { CBP_A, CBP_D } cbp_array;                                   /* activations, deltas */
+typedef enum {
+    CBP_PREDICT,
+    CBP_EVALUATE,
+    CBP_TRAIN,
+    CBP_EPOCH,
+    CBP_CURVE,
+    CBP_MATRIX
+} cbp_mode;                              /* what a workspace is for */
+typedef enum { CBP_A, CBP_D } cbp_array; /* activations, deltas */
 typedef enum { CBP_ACTIVATIONS, CBP_LOSSES, CBP_OPTIMIZERS, CBP_INITIALIZERS, CBP_STATUSES } cbp_kind;
 
 /* An argument of a row, with its default. The last of a list has name NULL. */
@@ -303,9 +310,9 @@ cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, c
 
 typedef enum { CBP_BY_PARAMS, CBP_BY_INPUTS } cbp_variable;
 
-/* jac (n, n_L, n_params), or (n, n_L, n_0) := the derivatives of the outputs for x (n, n_0) by the parameters, those that
- * are fixed excepted, which get 0, or by the inputs. Uses theta (not modified), frozen, mask, work (CURVE). n = 0 is
- * fine. */
+/* jac (n, n_L, n_params), or (n, n_L, n_0) := the derivatives of the outputs for x (n, n_0) by the parameters, those
+ * that are fixed excepted, which get 0, or by the inputs. Uses theta (not modified), frozen, mask, work (CURVE). n = 0
+ * is fine. */
 cbp_status cbp_jacobian(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, cbp_variable by, void *jac);
 
 /* What is wanted of an objective J at theta, P = n_params; each is NULL or made. H is the matrix of the second
@@ -328,10 +335,10 @@ cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *dat
 
 /* ---- dense symmetric systems (solve.c), always in double ---- */
 
-/* a (n, n) symmetric, of which the lower triangle is read, becomes L, a = L L^T, in its lower triangle; the upper is left
- * alone. Returns CBP_NOT_POSITIVE, and leaves a in no defined state, where a is not positive definite. */
+/* a (n, n) symmetric, of which the lower triangle is read, becomes L, a = L L^T, in its lower triangle; the upper is
+ * left alone. Returns CBP_NOT_POSITIVE, and leaves a in no defined state, where a is not positive definite. */
 cbp_status cbp_cholesky(int64_t n, double *a, cbp_pool *pool);
-void cbp_cholesky_solve(int64_t n, const double *l, double *b); /* b[n] := a^-1 b */
+void cbp_cholesky_solve(int64_t n, const double *l, double *b);                         /* b[n] := a^-1 b */
 void cbp_cholesky_inverse(int64_t n, const double *l, double *inverse, cbp_pool *pool); /* (n, n), symmetric */
 double cbp_dot(int64_t n, const double *x, const double *y);
 /* out[n] := a x, a (n, n) */

@@ -1,9 +1,9 @@
 /* curve.c - the objective and its first and second derivatives, for methods that look at all rows at once: gradient,
  * Jacobian of the outputs, Gauss-Newton matrix, products of a vector with that and with the Hessian.
  *
- * Called by the front ends; calls edge.c, gemm.c, join.c, limit.c and the kernel table. Rows are taken some hundred at a
- * time, so that the workspace does not grow with the data; threads share the rows of a block on the way up and down, and
- * then the parameters. With a direction v in the space of the parameters, a dot marks how a number changes along it
+ * Called by the front ends; calls edge.c, gemm.c, join.c, limit.c and the kernel table. Rows are taken some hundred at
+ * a time, so that the workspace does not grow with the data; threads share the rows of a block on the way up and down,
+ * and then the parameters. With a direction v in the space of the parameters, a dot marks how a number changes along it
  * (the R-operator; Pearlmutter, Neural Computation 6, 1994):
  *     Z. = A. W + A V + v_b        A. = g' * Z.
  *     delta. = E. * g' + E * g'' * Z.,   E. = delta. W^T + delta V^T,   E = delta W^T
@@ -29,10 +29,10 @@ typedef struct {
     cbp_data data;
     void *v, *still; /* the direction; (m, n_0) zeros: how the inputs change */
     cbp_frame f, t;
-    char *edge;           /* (m, n_L) of what cbp_edge has, but y, column by column of tops */
-    void *y;              /* (m, n_targets) likewise */
-    void *e0;             /* INPUTS: (m, n_0) errors of the inputs */
-    void *jac, *bent;     /* (m * outputs, P), and, where that differs, the Hessian of the loss times it */
+    char *edge;       /* (m, n_L) of what cbp_edge has, but y, column by column of tops */
+    void *y;          /* (m, n_targets) likewise */
+    void *e0;         /* INPUTS: (m, n_0) errors of the inputs */
+    void *jac, *bent; /* (m * outputs, P), and, where that differs, the Hessian of the loss times it */
     int first_output, n_outputs;
     void *sum; /* (P) gradient, or (P, P) matrix, to which the block adds */
     int of_direction;
@@ -80,7 +80,8 @@ static void layer_up(const block *b, int l, int64_t first, int64_t m, void *room
     if (s->n_sources > 1) cbp_join(net, &b->f, b->data.x, l, first, m, NULL);
     const cbp_strided a = {cbp_at(net, cbp_inputs(net, &b->f, b->data.x, l), first * s->n_in), s->n_in, 1};
     const cbp_strided w = {cbp_at(net, theta, n), n, 1};
-    void *const z = cbp_at(net, cbp_frame_a(net, &b->f, l), at), *const slope = cbp_at(net, cbp_frame_d(net, &b->f, l), at);
+    void *const z = cbp_at(net, cbp_frame_a(net, &b->f, l), at), *const slope =
+                                                                     cbp_at(net, cbp_frame_d(net, &b->f, l), at);
     net->k->product(m, n, s->n_in, a, w, theta, z, n, 0, room, NULL, NULL);
     if (is_along(b->purpose)) turn_up(b, l, first, m, room);
     if (l == net->n_layers) return;
@@ -559,8 +560,8 @@ static int is_flat(const cbp_net *net) {
 }
 
 /* One pass over the data: what it is made for, and the gradient unless that is NULL */
-static cbp_sums run_purpose(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, purpose p,
-                            const void *v, void *gradient, void *result) {
+static cbp_sums run_purpose(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, purpose p, const void *v,
+                            void *gradient, void *result) {
     const cbp_mode mode = p == MATRIX ? CBP_MATRIX : CBP_CURVE;
     block b = new_block(net, mem, p, rows_of(net, data->n, mode));
     cbp_sums sums = {0, 0};
@@ -586,8 +587,7 @@ cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *dat
     const cbp_fpmode mode = cbp_fp_enter();
     void *gradient = wanted->gradient;
     cbp_sums sums = {0, 0};
-    if (wanted->matrix)
-        sums = run_purpose(net, mem, data, MATRIX, NULL, gradient, wanted->matrix), gradient = NULL;
+    if (wanted->matrix) sums = run_purpose(net, mem, data, MATRIX, NULL, gradient, wanted->matrix), gradient = NULL;
     if (wanted->hessian_v)
         sums = run_purpose(net, mem, data, HESSIAN, wanted->v, gradient, wanted->hessian_v), gradient = NULL;
     if (wanted->gauss_newton_v)

@@ -2,8 +2,8 @@
  * to one loss.
  *
  * Called by curve.c; calls the kernel table. The loss is taken as a function of "what it sees": the activations a, or
- * s z, s being the steepness, where it is computed together with its output activation or belongs to a row-wise one. Its
- * Hessian by that is the middle of the Gauss-Newton matrix.
+ * s z, s being the steepness, where it is computed together with its output activation or belongs to a row-wise one.
+ * Its Hessian by that is the middle of the Gauss-Newton matrix.
  */
 #include "net.h"
 
@@ -153,5 +153,6 @@ void cbp_edge_seed(const cbp_net *net, const cbp_top *top, const cbp_edge *e, in
 
 int cbp_edge_is_flat(const cbp_net *net, const cbp_top *top) {
     const char *curvature = cbp_table(CBP_LOSSES, NULL)[top->loss].curvature;
-    return !net->missing && top->weight == 1 && !sees_z(net, top) && curvature && strcmp(curvature, "ones_like(a)") == 0;
+    return !net->missing && top->weight == 1 && !sees_z(net, top) && curvature &&
+           strcmp(curvature, "ones_like(a)") == 0;
 }

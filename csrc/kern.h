@@ -58,6 +58,10 @@ enum {
     CBP_ROOM = CBP_ROOM_A + CBP_ROOM_B
 };
 
+/* Dense symmetric systems go by strips: so many rows at once, and at most so many terms of their chains */
+enum { CBP_STRIP = 24, CBP_TERMS = 6 * CBP_STRIP };
+typedef enum { CBP_BOTH_SIDES, CBP_LOWER, CBP_UPPER } cbp_side;
+
 /* Consecutive units of one layer that share an activation */
 typedef struct {
     int first, count;
@@ -114,10 +118,10 @@ typedef struct {
 
     /* Second derivatives (curve.c).
      * curve: z (rows, cols), ld reals from row to row, := g''(z); NULL for row-wise activations. These have along: t
-     * (rows, cols) := how a = g(z) changes as z changes by t; and back_along: u_dot := how act_back's delta changes as a
-     * changes by a_dot, and dC/da, which is u, by u_dot.
-     * loss_curve: t (m, n), or (m, 2n) for LOSS_PAIR, := the second derivative of C by a, times t; for LOSS_HEAD that
-     * by z, or, where the output is row-wise, how delta changes as a changes by t. y and a as above, h: what d held. */
+     * (rows, cols) := how a = g(z) changes as z changes by t; and back_along: u_dot := how act_back's delta changes as
+     * a changes by a_dot, and dC/da, which is u, by u_dot. loss_curve: t (m, n), or (m, 2n) for LOSS_PAIR, := the
+     * second derivative of C by a, times t; for LOSS_HEAD that by z, or, where the output is row-wise, how delta
+     * changes as a changes by t. y and a as above, h: what d held. */
     void (*curve[CBP_N_ACT])(int64_t rows, int64_t cols, int64_t ld, double arg, void *z);
     void (*along[CBP_N_ACT])(int64_t rows, int64_t cols, const void *a, void *t);
     void (*back_along[CBP_N_ACT])(int64_t rows, int64_t cols, const void *a, const void *a_dot, const void *u,
@@ -176,6 +180,25 @@ typedef struct {
     int64_t (*online)(const cbp_small *net, const cbp_data *data, const int64_t *order, int64_t n, const double *rate,
                       int one_rate, double *cost, double *weight);
     void (*math[CBP_N_MATH])(int64_t n, const void *x, void *out); /* out[n] := f(x[n]) */
+
+    /* Dense symmetric systems (solve.c), in the tables of double alone. A strip x (k, CBP_STRIP), without gaps, is
+     * `rows` <= CBP_STRIP rows of a matrix turned round. Matrices have ld reals from row to row.
+     * to_strip: x (k, CBP_STRIP) := a (rows, k) turned, zeros in the other columns. from_strip: a (rows, k) := x
+     * turned, ldx reals from row to row; CBP_LOWER: where column <= row only, CBP_UPPER: column > row. upper_strip: x
+     * (rows, CBP_STRIP) := a (rows, rows) turned where column > row, on the diagonal 1 / l's, else zeros. subtract: c
+     * (m, cols), of row r the first r + first columns at most, := c - a x, a (m, k), k <= CBP_TERMS, x a strip.
+     * forward: x (k, CBP_STRIP) := l^-1 x, k <= CBP_TERMS. factor: rows k .. k + rows of x become those of the factor,
+     * as the first k are; 0 where a pivot is not a positive number. Room in x: whole strips of rows. dot: in 32
+     * interleaved chains, halved until one is left. solve: b[n] := (l l^T)^-1 b. */
+    void (*to_strip)(int64_t rows, int64_t k, const double *a, int64_t lda, double *x);
+    void (*from_strip)(int64_t rows, int64_t k, const double *x, int64_t ldx, double *a, int64_t lda, cbp_side side);
+    void (*upper_strip)(int64_t rows, const double *l, int64_t ldl, const double *a, int64_t lda, double *x);
+    void (*subtract)(int64_t m, int64_t k, cbp_strided a, const double *x, int64_t cols, int64_t first, double *c,
+                     int64_t ldc);
+    void (*forward)(int64_t k, const double *l, int64_t ldl, double *x);
+    int (*factor)(int64_t k, int64_t rows, double *x);
+    double (*dot)(int64_t n, const double *x, const double *y);
+    void (*solve)(int64_t n, const double *l, double *b);
 } cbp_kern;
 
 /* The table of the named instruction set, or of the best (CBP_ISA respected) for NULL; NULL if there is none (cpu.c).

@@ -22,6 +22,11 @@ def absolute(z):
     return np.where(z > 0, z, -z)
 
 
+def sign(z):
+    """The sign of z, whose complex step is 0."""
+    return np.where(z > 0, 1.0, np.where(z < 0, -1.0, 0.0))
+
+
 def erfc(x):
     """1 - erf(x) in the precision of x, real or complex, which NumPy does not have.
 
@@ -53,7 +58,7 @@ def square_root(x):
 
 
 NAMESPACE = {name: getattr(np, name) for name in dir(np) if not name.startswith("_")}
-NAMESPACE |= {"abs": absolute, "erfc": erfc, "sqrt": square_root, "pi": 4 * np.arctan(np.longdouble(1))}
+NAMESPACE |= {"abs": absolute, "sign": sign, "erfc": erfc, "sqrt": square_root, "pi": 4 * np.arctan(np.longdouble(1))}
 OF_A_ROW = re.compile(r"\b(sum|max|min|mean|outer|diag)\(")  # a text that takes one sample at a time
 
 
@@ -192,7 +197,7 @@ class Oracle:
 
     def through(self, groups, back, z, a):
         """Take dC/da (m, n) to dC/dz (m, n)."""
-        delta = np.empty_like(back)
+        delta = np.empty_like(back, np.result_type(back, z))
         for (name, arg), columns in groups.items():
             if rows("activations")[name]["row_wise"]:
                 delta[:] = [slope(name, *za).T @ e for *za, e in zip(z, a, back, strict=True)]

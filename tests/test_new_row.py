@@ -83,7 +83,7 @@ def test_the_page_runs(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_c_tests_take_it(copy: Copy) -> None:
-    text = copy.pytest("tests/c/test_elements.c", "tests/c/test_tables.c", "tests/c/test_train.c")
+    text = copy.pytest(*(f"tests/c/test_{room}.c" for room in ("elements", "curves", "tables", "train")))
     assert "failed" not in text
     assert "passed" in text
 
@@ -102,6 +102,12 @@ def test_the_gradient_test_knows_its_name_and_passes(copy: Copy) -> None:
     listed = copy.pytest("--collect-only", "tests/test_gradients.py", "-k", "hard_swish")
     assert "hard_swish" in listed
     passed = copy.pytest("tests/test_gradients.py", "-k", "hard_swish")
+    assert "failed" not in passed
+    assert "passed" in passed
+
+
+def test_its_second_derivative_is_that_of_its_slope(copy: Copy) -> None:
+    passed = copy.pytest("tests/test_curvature_rows.py", "-k", "hard_swish")
     assert "failed" not in passed
     assert "passed" in passed
 

@@ -1,6 +1,6 @@
 """The directive ``cbp-table KIND``: a reference table drawn from cbp's own rows while the documentation is built.
 
-A row added to csrc/*.def is in the documentation by being there, formula, slope and curve included.
+A row added to csrc/*.def is in the documentation by being there, formula, derivatives and drawing included.
 """
 
 import math
@@ -27,6 +27,11 @@ def code(value):
             par += nodes.raw("", "<br>", format="html")
         par += nodes.literal(text=part, classes=["short"] if len(part) <= SHORT else [])
     return par
+
+
+def derivatives(row):
+    """The slope, and under it its own derivative."""
+    return [code(row["slope"]), code(row["curvature"])]
 
 
 def arguments(row):
@@ -64,19 +69,19 @@ def polyline(z, value, css):
     return f'<polyline class="{css}" points="{points}"/>'
 
 
-def curve(row):
-    """g (solid) and g' (dashed) for -4 < z < 4, as inline SVG."""
+def drawing(row):
+    """g (solid), g' (dashed) and g'' (dotted) for -4 < z < 4, as inline SVG."""
     if row["row_wise"]:
         return text("of the whole row")
     z = np.linspace(-Z_MAX, Z_MAX, 161)
     names = dict(row["args"])
     a = evaluate(row["formula"], z, names)
-    slope = evaluate(row["slope"], z, names | {"a": a})
+    slope, curvature = (evaluate(row[column], z, names | {"a": a}) for column in ("slope", "curvature"))
     axis = A_MAX * HEIGHT / (A_MAX - A_MIN)
     svg = (
-        f'<svg class="cbp-curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{row["name"]} and its slope">'
+        f'<svg class="cbp-curve" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{row["name"]}, derivatives">'
         f'<path class="axis" d="M0 {axis:.1f}H{WIDTH}M{WIDTH / 2} 0V{HEIGHT}"/>'
-        f"{polyline(z, slope, 'slope')}{polyline(z, a, 'value')}</svg>"
+        f"{polyline(z, curvature, 'curvature')}{polyline(z, slope, 'slope')}{polyline(z, a, 'value')}</svg>"
     )
     return nodes.raw("", svg, format="html")
 
@@ -87,9 +92,9 @@ SOURCE = ("source", lambda row: text(row["source"]))
 COLUMNS = {
     "activations": [
         NAME,
-        ("g(z), g′(z) dashed", curve),
+        ("g, g′ dashed, g″ dotted", drawing),
         ("g(z)", lambda row: code(row["formula"])),
-        ("g′(z), a = g(z)", lambda row: code(row["slope"])),
+        ("g′(z), g″(z), a = g(z)", derivatives),
         ("argument", arguments),
         ("initialiser", lambda row: code(row["partner"])),
         ("ONNX", lambda row: text(row["onnx"])),
@@ -98,7 +103,7 @@ COLUMNS = {
     "losses": [
         NAME,
         ("cost of one output", lambda row: code(row["formula"])),
-        ("slope", lambda row: code(row["slope"])),
+        ("slope, and its derivative", derivatives),
         ("the slope is", lambda row: text("delta" if row["head"] else "∂C/∂a, ∂C/∂v" if row["pair"] else "∂C/∂a")),
         ("argument", arguments),
         ("targets", limits),
@@ -141,7 +146,7 @@ class CbpTable(SphinxDirective):
     @staticmethod
     def row(cells):
         row = nodes.row()
-        row += [nodes.entry("", cell) for cell in cells]
+        row += [nodes.entry("", *(cell if isinstance(cell, list) else [cell])) for cell in cells]
         return row
 
 

@@ -6,7 +6,7 @@
 
 int main(void) {
     const cbp_info *row = &cbp_table(CBP_ACTIVATIONS, NULL)[CBP_ACT_hard_swish];
-    printf("%s: %s, slope %s\n", row->name, row->formula, row->slope);
+    printf("%s: %s\nslope %s\ncurvature %s\n", row->name, row->formula, row->slope, row->curvature);
 
     const cbp_dense unit = {.units = 1, .act = CBP_ACT_hard_swish};
     const cbp_spec spec = {.dtype = CBP_FLOAT64, .n_in = 1, .n_layers = 1, .layers = &unit};

@@ -205,6 +205,11 @@ cdef extern from "cbp.h" nogil:
                             void *jac)
     cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, const cbp_curvature *wanted,
                          double *loss)
+    cbp_status cbp_cholesky(int64_t n, double *a, cbp_pool *pool)
+    void cbp_cholesky_solve(int64_t n, const double *l, double *b)
+    void cbp_cholesky_inverse(int64_t n, const double *l, double *inverse, cbp_pool *pool)
+    double cbp_dot(int64_t n, const double *x, const double *y)
+    void cbp_times(int64_t n, const double *a, const double *x, double *out)
     cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order)
     int64_t cbp_net_first_nonfinite(const cbp_net *net, cbp_pool *pool, int64_t n, const void *x)
     void cbp_philox(const uint32_t *counter, const uint32_t *key, uint32_t *out)

@@ -519,6 +519,11 @@ include "_direct.pxi"
 include "_curving.pxi"
 
 
+# ---- dense symmetric systems ----
+
+include "_solving.pxi"
+
+
 # ---- beside the network ----
 
 def isa():
