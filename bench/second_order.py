@@ -3,7 +3,7 @@
 Everybody begins at the same weights. CPU time on one core; the methods take turns, start after start.
 
 examples:
-    python bench/second_order.py                            all tasks, some minutes
+    python bench/second_order.py                            all tasks: half an hour, most of it the large one
     python bench/second_order.py -t diabetes -w lm,br,numpy-lm -n 3
     python bench/second_order.py -o bench/results/second_order --publish
 """

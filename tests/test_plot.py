@@ -113,7 +113,7 @@ def test_the_state_has_a_panel_for_each_figure_with_its_last_value():
     axes = training_state(STATE, Figure().subplots(3))
     titles = ["gradient: 0.02 at epoch 4", "mu: 0.001 at epoch 4", "validation failures: 2 at epoch 4"]
     assert [ax.get_title(loc="left") for ax in axes] == titles
-    assert [ax.get_yscale() for ax in axes] == ["log", "linear", "linear"]
+    assert [ax.get_yscale() for ax in axes] == ["log", "log", "linear"]
     assert list(axes[2].get_lines()[0].get_ydata()) == [0, 0, 1, 2]
     assert axes[2].get_xlabel() == "epoch"
 

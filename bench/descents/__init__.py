@@ -92,8 +92,8 @@ def cancer() -> Task:
 
 TASKS: dict[str, Callable[[], Task]] = {
     "diabetes": diabetes,
-    "friedman20": lambda: friedman(20, (5e-4, 5e-6)),
-    "friedman100": lambda: friedman(100, (5e-4, 5e-6)),
+    "friedman20": lambda: friedman(20, (5e-4, 5e-5)),
+    "friedman100": lambda: friedman(100, (5e-4, 5e-5)),
     "cancer": cancer,
 }
 

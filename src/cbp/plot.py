@@ -23,7 +23,7 @@ STATE = (
 """What an optimiser or a full-batch method tells of itself; the rest of a history is losses, metrics and seconds."""
 
 _BELOW = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 3.5, "ncols": 2, "frameon": False}
-_WIDE = 20.0  # figures whose largest is so many times their least are drawn on a logarithmic scale
+_LOGARITHMIC = {"learning_rate", "gradient", "mu", "lambda", "step"}
 
 
 def learning_curve(history: Mapping[str, Sequence[float]], ax: Any = None) -> Any:
@@ -253,10 +253,10 @@ def _panels(n: int) -> Any:
 
 
 def _draw_state(ax: Any, name: str, values: Sequence[float]) -> None:
-    """Draw one figure; that of a count as steps, that of many sizes on a logarithmic scale."""
+    """Draw one figure; that of a count as steps."""
     count = name == "failures"
     ax.plot(_epochs(values), values, drawstyle="steps-mid" if count else "default")
-    if not count and min(values, default=0) > 0 and max(values) > _WIDE * min(values):
+    if name in _LOGARITHMIC and min(values, default=0) > 0:
         ax.set_yscale("log")
     title = "validation failures" if count else name.replace("_", " ")
     last = f"{values[-1]:.4g} at epoch {len(values)}" if len(values) else "none"
