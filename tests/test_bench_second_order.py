@@ -11,7 +11,7 @@ import pytest
 
 import descents
 import second_order
-from descents.arrays import Formulas
+from descents.arrays import Formulas, levenberg_marquardt
 
 pytest.importorskip("sklearn", reason="the data come with scikit-learn")
 pytest.importorskip("scipy", reason="the methods to compare with are SciPy's")
@@ -92,9 +92,20 @@ def test_every_way_has_its_function():
 
 def test_a_goal_that_is_not_reached_is_seen():
     task = descents.TASKS["diabetes"]()
-    steps, end = descents.prepare("numpy-lm", task, task.start(0), 1e-6)()
-    assert steps == 500
-    assert end > 1e-6
+    steps, end = levenberg_marquardt(task, task.start(0), 0.2, steps=3)()
+    assert steps == 3
+    assert end > 0.2
+
+
+@pytest.mark.parametrize("way", [name for name, (_, module, *_) in descents.WAYS.items() if module == "own"])
+def test_cbp_stops_where_it_reaches_the_goal(way):
+    task = descents.TASKS["diabetes"]()
+    theta, goal = task.start(0), 0.25
+    assert Formulas(task).loss_and_gradient(theta)[0] > goal
+    steps, end = descents.prepare(way, task, theta, goal)()
+    assert end <= goal
+    assert descents.prepare(way, task, theta, end - 1e-9)()[0] > steps > 1
+    np.testing.assert_array_equal(theta, task.start(0))
 
 
 # ---- tables ----
