@@ -29,14 +29,6 @@ static void *columns(const cbp_net *net, const cbp_top *top, const cbp_run *run,
     return first >= 0 && first < top->units ? cbp_at(net, x, first) : NULL;
 }
 
-/* Whether the loss sees s z, not a */
-static int sees_z(const cbp_net *net, const cbp_top *top) {
-    if (net->own_loss) return 0;
-    if (top->starts_from_z) return 1;
-    const char *partner = cbp_table(CBP_LOSSES, NULL)[top->loss].partner;
-    return top->row_wise && strcmp(cbp_table(CBP_ACTIVATIONS, NULL)[top->act].name, partner) == 0;
-}
-
 void cbp_edge_activate(const cbp_net *net, const cbp_top *top, const cbp_edge *e, int for_loss) {
     const cbp_stage *s = output(net);
     const int keep = for_loss && top->starts_from_z && !top->row_wise;
@@ -99,7 +91,7 @@ static void turn_row(const cbp_net *net, const cbp_top *top, const cbp_edge *e) 
 
 /* t, a change of what the loss sees, becomes that of the derivative by it */
 static void bend_seen(const cbp_net *net, const cbp_top *top, const cbp_edge *e) {
-    if (!sees_z(net, top)) {
+    if (!top->sees_z) {
         bend(net, top, e);
     } else if (top->starts_from_z) {
         if (top->row_wise) forth(net, top, e);
@@ -111,7 +103,7 @@ static void bend_seen(const cbp_net *net, const cbp_top *top, const cbp_edge *e)
 }
 
 void cbp_edge_gauss_newton(const cbp_net *net, const cbp_top *top, const cbp_edge *e) {
-    const int by_a = !sees_z(net, top);
+    const int by_a = !top->sees_z;
     const double steepness = output(net)->steepness;
     scale(net, top, e, steepness, e->t);
     if (by_a) forth(net, top, e);
@@ -122,7 +114,7 @@ void cbp_edge_gauss_newton(const cbp_net *net, const cbp_top *top, const cbp_edg
 
 void cbp_edge_turn(const cbp_net *net, const cbp_top *top, const cbp_edge *e) {
     const double steepness = output(net)->steepness;
-    if (sees_z(net, top)) {
+    if (top->sees_z) {
         cbp_edge_gauss_newton(net, top, e);
         return;
     }
@@ -147,12 +139,6 @@ void cbp_edge_seed(const cbp_net *net, const cbp_top *top, const cbp_edge *e, in
     memset(e->t, 0, bytes(net, top, e));
     for (int64_t r = 0; r < e->m; r++) net->k->assign(1, 1, &one, cbp_at(net, e->t, r * top->units + j));
     if (curved) bend_seen(net, top, e);
-    if (by_a || !sees_z(net, top)) back_from_a(net, top, e);
+    if (by_a || !top->sees_z) back_from_a(net, top, e);
     scale(net, top, e, output(net)->steepness * (curved ? top->weight : 1), e->t);
-}
-
-int cbp_edge_is_flat(const cbp_net *net, const cbp_top *top) {
-    const char *curvature = cbp_table(CBP_LOSSES, NULL)[top->loss].curvature;
-    return !net->missing && top->weight == 1 && !sees_z(net, top) && curvature &&
-           strcmp(curvature, "ones_like(a)") == 0;
 }

@@ -61,6 +61,7 @@ void cbp_fill_heads(cbp_net *net, const cbp_spec *spec, cbp_top *top) {
         const cbp_head head = cbp_span(spec, spec->n_layers, i);
         const cbp_info *row = spec->own_loss ? NULL : &cbp_table(CBP_LOSSES, NULL)[head.loss];
         const cbp_act act = cbp_unit_act(output, head.first);
+        const cbp_info *its = &cbp_table(CBP_ACTIVATIONS, NULL)[act];
         top[i] = (cbp_top){.first = head.first,
                            .units = head.units,
                            .target = net->n_targets,
@@ -69,8 +70,10 @@ void cbp_fill_heads(cbp_net *net, const cbp_spec *spec, cbp_top *top) {
                            .loss_arg = head.loss_arg,
                            .weight = head.weight,
                            .act = act,
-                           .row_wise = cbp_table(CBP_ACTIVATIONS, NULL)[act].row_wise,
+                           .row_wise = its->row_wise,
                            .starts_from_z = row && row->head};
+        top[i].sees_z = row && (row->head || (its->row_wise && strcmp(row->partner, its->name) == 0));
+        top[i].is_flat = row && !top[i].sees_z && strcmp(row->curvature, "ones_like(a)") == 0;
         net->n_targets += top[i].n_targets;
         net->loss_is_head |= top[i].starts_from_z || net->n_heads > 0;
         if (net->n_heads && head.units > net->widest_head) net->widest_head = head.units;

@@ -30,6 +30,8 @@ typedef struct {
     cbp_act act;       /* the activation, where that is */
     int row_wise;      /* a function of the head's whole row */
     int starts_from_z; /* the loss is computed together with its output activation */
+    int sees_z;        /* that, or it belongs to its row-wise one: curvature is by s z, not by a */
+    int is_flat;       /* its second derivatives by a are 1, for all data */
 } cbp_top;
 
 struct cbp_net {
@@ -177,8 +179,6 @@ void cbp_edge_gauss_newton(const cbp_net *net, const cbp_top *top, const cbp_edg
 /* t := derivative by z of output j, or, unless by_a, of the net input where the loss is taken to be a function of that;
  * curved: the Hessian of the loss by them, times that */
 void cbp_edge_seed(const cbp_net *net, const cbp_top *top, const cbp_edge *e, int j, int by_a, int curved);
-/* Whether that Hessian is the identity for all data */
-int cbp_edge_is_flat(const cbp_net *net, const cbp_top *top);
 
 /* ---- gemm.c ---- */
 
