@@ -23,16 +23,17 @@ from cbp.keeping import Checkpoint, CSVLogger, WeightAverage
 from cbp.layers import Dense, Layer
 from cbp.network import Network
 from cbp.selftest import selftest
+from cbp.splitting import split
 from cbp.tables import activations, initializers, losses
 from cbp.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from cbp import diagnostics, methods, schedules
+    from cbp import diagnostics, methods, plot, schedules
 
 __version__ = _version()
 
 
-_LATER = ("diagnostics", "methods", "schedules")
+_LATER = ("diagnostics", "methods", "plot", "schedules")
 
 
 def __getattr__(name: str) -> Any:
@@ -87,6 +88,8 @@ __all__ = [
     "CSVLogger",
     "FitState",
     "History",
+    "split",
+    "plot",
     "gradcheck",
     "selftest",
     "DivergenceError",
