@@ -17,6 +17,7 @@ from small import net, teacher
 import cbp
 from cbp import methods, optimizers
 from cbp.methods import LevenbergMarquardt, Method, Objective, _memory
+from cbp.methods._passes import MethodPasses
 
 every_method = pytest.mark.parametrize("name", methods.by_name)
 X, Y, _ = teacher(noise=0.3)
@@ -357,6 +358,25 @@ def test_ctrl_c_within_a_step_leaves_the_last_whole_one(name, place, after, monk
         pytest.skip(f"it makes no use of {place}")
     expected.fit(X, Y, epochs=2, optimizer=network.optimizer)
     assert everything(network) == everything(expected)
+
+
+def test_ctrl_c_while_a_step_becomes_the_networks_leaves_none_of_it(monkeypatch):
+    network, expected = net(seed=1), net(seed=1)
+    keep, kept = MethodPasses._keep, []
+
+    def broken(self, *args):
+        keep(self, *args)
+        kept.append(args)
+        if len(kept) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(MethodPasses, "_keep", broken)
+    with pytest.raises(KeyboardInterrupt):
+        network.fit(X, Y, epochs=5, optimizer="levenberg_marquardt")
+    monkeypatch.undo()
+    expected.fit(X, Y, epochs=2, optimizer=network.optimizer)
+    assert everything(network) == everything(expected)
+    assert network._memory.t == 2
 
 
 # ---- sentences ----
