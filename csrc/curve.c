@@ -130,8 +130,8 @@ static void run_sum(cbp_chunk *b, void *sum, int of_direction) {
 
 /* Rows of the matrix that belong together: the upper triangle goes by strips from the diagonal on */
 static int64_t strip_rows(int64_t n) {
-    const int64_t eighth = (n / 16 + 11) / 12 * 12;
-    return eighth > 48 ? eighth : 48;
+    const int64_t part = (n / 16 + 11) / 12 * 12;
+    return part > 24 ? part : 24;
 }
 
 static void strip_part(void *ctx, int part, int thread) {
@@ -289,17 +289,6 @@ static void finish_vector(const cbp_net *net, const cbp_mem *mem, cbp_sums sums,
     clear_fixed(net, mem, x);
 }
 
-/* The lower triangle from the upper, some columns at a time */
-static void mirror(const cbp_net *net, void *matrix) {
-    enum { STEP = 32 };
-    const int64_t n = net->n_params;
-    for (int64_t i = 0; i < n; i += STEP)
-        for (int64_t j = i; j < n; j += STEP)
-            for (int64_t r = j; r < n && r < j + STEP; r++)
-                for (int64_t c = i; c < r && c < i + STEP; c++)
-                    memcpy(cbp_at(net, matrix, r * n + c), cbp_at(net, matrix, c * n + r), net->real);
-}
-
 /* The sums in the upper triangle become the matrix of the objective; l2 stands on its diagonal */
 static void finish_matrix(const cbp_net *net, const cbp_mem *mem, cbp_sums sums, void *matrix) {
     double factor, penalty;
@@ -319,7 +308,7 @@ static void finish_matrix(const cbp_net *net, const cbp_mem *mem, cbp_sums sums,
             if (mem->mask) net->k->hold(1, cbp_at(net, mem->mask, i), NULL, diagonal);
         }
     }
-    mirror(net, matrix);
+    net->k->mirror(n, matrix);
 }
 
 /* Whether the Hessian of the loss is the identity, so that the Jacobian is its own product with that */

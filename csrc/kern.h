@@ -102,6 +102,7 @@ typedef struct {
     void (*product)(int64_t m, int64_t n, int64_t k, cbp_strided a, cbp_strided b, const void *init, void *c,
                     int64_t ldc, int passing, void *room, cbp_finish *finish, void *ctx);
 
+    void (*mirror)(int64_t n, void *a); /* a (n, n): below the diagonal := what is above it */
     /* at (n, m), ld reals from row to row, := a (m, n) transposed; zeros as far as the last vector of a row goes */
     void (*transpose)(int64_t m, int64_t n, const void *a, void *at, int64_t ld);
 
