@@ -65,6 +65,9 @@ def fletcher(theta, X, y, s, hidden, steps, mu=1e-3, mu_dec=0.1, mu_inc=10.0):
     return path
 
 
+PAPERS = {"factor": hagan_menhaj, "gain": fletcher, "nielsen": nielsen}
+
+
 def steps_of(network, X, y, steps, optimizer, **kwargs):
     """Train; returns (theta, mu) after every step."""
     path = []
@@ -86,11 +89,11 @@ def assert_same_path(found, expected):
 @pytest.mark.parametrize(
     ("damping", "transcript"), [("factor", hagan_menhaj), ("gain", fletcher), ("nielsen", nielsen)]
 )
-def test_the_first_twenty_steps_are_those_of_the_papers(damping, transcript, weighted, reduction):
+def test_the_first_twenty_steps_are_those_of_the_papers(damping, weighted, reduction):
     X, y, _ = teacher(noise=0.3)
     s = RNG.uniform(0.5, 2, 60) if weighted else np.ones(60)
     network = net(seed=5, reduction=reduction)
-    expected = transcript(network.params.copy(), X, y, s, 3, 20)
+    expected = PAPERS[damping](network.params.copy(), X, y, s, 3, 20)
     optimizer = LevenbergMarquardt(damping=damping, min_grad=0.0)
     found = steps_of(network, X, y, 20, optimizer, sample_weight=s if weighted else None)
     assert_same_path(found, expected)
@@ -111,7 +114,7 @@ def test_a_known_minimiser_is_found(seed, damping):
     X, y, theta = teacher(seed=seed)
     network = net()
     network.params[:] = theta + np.random.default_rng(seed).normal(0, 0.1, len(theta))
-    history = network.fit(X, y, epochs=100, optimizer=LevenbergMarquardt(damping=damping, min_grad=0.0))
+    history = network.fit(X, y, epochs=200, optimizer=LevenbergMarquardt(damping=damping, min_grad=0.0))
     assert history.loss[-1] < 1e-20
     assert abs(outputs(network.params, X, 3)[0] - y).max() < 1e-9
 
