@@ -86,9 +86,7 @@ def assert_same_path(found, expected):
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(
-    ("damping", "transcript"), [("factor", hagan_menhaj), ("gain", fletcher), ("nielsen", nielsen)]
-)
+@pytest.mark.parametrize("damping", PAPERS)
 def test_the_first_twenty_steps_are_those_of_the_papers(damping, weighted, reduction):
     X, y, _ = teacher(noise=0.3)
     s = RNG.uniform(0.5, 2, 60) if weighted else np.ones(60)
