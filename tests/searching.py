@@ -12,7 +12,7 @@ class Function:
         self.value, self.slope, self.hessian = loss, gradient, hessian
         self.point = np.array(start, float)
         self.n = len(self.point)
-        self.trained = np.ones(self.n, bool)
+        self.n_trained = self.n
         self.evaluations = self.products = 0
 
     @property

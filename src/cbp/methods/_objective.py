@@ -30,17 +30,24 @@ class Objective:
         "mean", else 1.
     trained : ndarray of bool, shape (n,)
         Which parameters are not fixed.
+    n_trained : int
+        How many those are.
     """
 
     def __init__(self, net: State, samples: Samples) -> None:
         self.net, self.samples = net, samples
         self.n = net.n_params
-        self.trained = net._trained()
+        self.n_trained = self.n if net._all_trained() else int(np.count_nonzero(self.trained))
         self.weight = 1.0
         if net._spec.reduction == "mean":
             rows = len(samples.X)
             weight = samples.weight
             self.weight = float(rows) if weight is None else _core.dot(weight.astype(np.float64), np.ones(rows))
+
+    @property
+    def trained(self) -> Array:
+        """Which parameters are not fixed."""
+        return self.net._trained()
 
     @property
     def theta(self) -> Array:

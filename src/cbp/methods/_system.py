@@ -67,7 +67,7 @@ class System:
         _memory.require(matrices * 8 * N * N, who, f"{matrices} matrices of {N:,} × {N:,} numbers")
         require_curvature(objective.net._spec, who)
         self.objective = objective
-        self.places = None if objective.trained.all() else np.flatnonzero(objective.trained)
+        self.places = None if objective.n_trained == N else np.flatnonzero(objective.trained)
         self.n = n = N if self.places is None else len(self.places)
         self._first, self._second = np.empty(N * N), np.empty(N * N)
         self.G, self._work = self._first[: n * n].reshape(n, n), self._second[: n * n].reshape(n, n)

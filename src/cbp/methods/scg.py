@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import numpy as np
-
 from cbp import _core
 from cbp._arguments import positive
 from cbp.methods._method import Method
@@ -83,7 +81,7 @@ class SCG(Method):
     def begin(self, objective: Objective, state: MethodState) -> float:
         """Evaluate J and its gradient at the network's parameters; return J."""
         here = _place(objective, objective.theta)
-        state.cache.update(here=here, trained=max(1, int(np.count_nonzero(objective.trained))))
+        state.cache.update(here=here, trained=max(1, objective.n_trained))
         if "direction" not in state.vectors:
             _restart(state, here.gradient)
             state.numbers.update({"lambda": self.lambda_, "delta": 0.0, "count": 0.0, "futile": 0.0})
