@@ -30,6 +30,11 @@ class Function:
         with np.errstate(all="ignore"):
             return float(self.value(theta)), np.asarray(self.slope(theta), float)
 
+    def along(self, theta, direction, length):
+        there = self.moved(theta, direction * length)
+        loss, gradient = self.gradient(there)
+        return loss, float(direction @ gradient), there, gradient
+
     def hessian_times(self, theta, v):
         self.products += 1
         return self.hessian(theta) @ v

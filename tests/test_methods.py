@@ -332,7 +332,7 @@ def test_there_is_no_rate_to_reduce():
 # ---- interrupts ----
 
 
-PLACES = ["loss", "gradient", "gauss_newton", "moved", "accept"]
+PLACES = ["loss", "gradient", "along", "gauss_newton", "moved", "accept"]
 
 
 @pytest.mark.parametrize("after", [False, True])

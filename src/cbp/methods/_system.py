@@ -71,7 +71,6 @@ class System:
         self.n = n = N if self.places is None else len(self.places)
         self._first, self._second = np.empty(N * N), np.empty(N * N)
         self.G, self._work = self._first[: n * n].reshape(n, n), self._second[: n * n].reshape(n, n)
-        self._diagonal = self._second[: n * n : n + 1]
         self.loss = self.norm = math.nan
         self.gradient = np.empty(0)
 
@@ -98,22 +97,11 @@ class System:
 
     def factor(self, shift: float) -> Array | None:
         """Return the Cholesky factor of G + shift I, until the next call of anything here; None where it has none."""
-        self._work[...] = self.G
-        self._diagonal += shift
-        try:
-            _core.cholesky(self._work)
-        except ArithmeticError:
-            return None
-        return self._work
+        return self._work if _core.damped(self.G, shift, self._work) else None
 
     def solve(self, shift: float, right: Array) -> Array | None:
         """Return (G + shift I)^-1 right, or None where the matrix is not positive definite."""
-        factor = self.factor(shift)
-        if factor is None:
-            return None
-        p = right.copy()
-        _core.cholesky_solve(factor, p)
-        return p
+        return _core.damped_solve(self.G, shift, right, self._work)
 
     def moved(self, theta: Array, p: Array) -> Array:
         """Return the point theta - p; p (n,) has the trained parameters."""
