@@ -12,7 +12,7 @@ class Function:
         self.value, self.slope, self.hessian = loss, gradient, hessian
         self.point = np.array(start, float)
         self.n = len(self.point)
-        self.trained = np.ones(self.n, bool)
+        self.n_trained = self.n
         self.evaluations = self.products = 0
 
     @property
@@ -29,6 +29,11 @@ class Function:
         self.evaluations += 1
         with np.errstate(all="ignore"):
             return float(self.value(theta)), np.asarray(self.slope(theta), float)
+
+    def along(self, theta, direction, length):
+        there = self.moved(theta, direction * length)
+        loss, gradient = self.gradient(there)
+        return loss, float(direction @ gradient), there, gradient
 
     def hessian_times(self, theta, v):
         self.products += 1

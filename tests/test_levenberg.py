@@ -8,7 +8,7 @@ from small import net, outputs, teacher
 
 import cbp
 from cbp import _core
-from cbp.methods import LevenbergMarquardt
+from cbp.methods import LevenbergMarquardt, Objective
 
 RNG = np.random.default_rng(40)
 
@@ -157,15 +157,13 @@ def test_more_parameters_than_rows():
 
 def test_a_matrix_without_a_factor_is_damped_more(monkeypatch):
     X, y, _ = teacher()
-    tried, cholesky = [], _core.cholesky
+    tried, solve = [], _core.damped_solve
 
-    def fails_at_first(a):
-        tried.append(a[0, 0])
-        if len(tried) < 3:
-            raise ArithmeticError("not positive definite")
-        cholesky(a)
+    def fails_at_first(a, shift, *rest):
+        tried.append(shift)
+        return None if len(tried) < 3 else solve(a, shift, *rest)
 
-    monkeypatch.setattr(_core, "cholesky", fails_at_first)
+    monkeypatch.setattr(_core, "damped_solve", fails_at_first)
     history = net().fit(X, y, epochs=1, optimizer=LevenbergMarquardt(mu=0.5))
     assert len(tried) == 3
     assert history.mu == [5.0]  # 0.5, 5 in vain; 50, which is then divided by 10
@@ -336,6 +334,22 @@ def test_why_it_ends():
         history = network.fit(X, y, epochs=epochs, optimizer=optimizer)
         assert history.stopped == reason
         assert (history.epochs == epochs) == (reason == "")
+
+
+def test_the_step_that_reaches_the_goal_makes_no_matrix(monkeypatch):
+    X, y, theta = teacher()
+    whole, short = net(), net()
+    whole.params[:] = short.params[:] = theta + 0.05
+    expected = whole.fit(X, y, epochs=9, optimizer=LevenbergMarquardt(min_grad=0.0))
+    made, work = [], Objective.gauss_newton
+    monkeypatch.setattr(Objective, "gauss_newton", lambda self, *args: made.append(1) or work(self, *args))
+    history = short.fit(X, y, epochs=9, optimizer=LevenbergMarquardt(min_grad=0.0, goal=1e-6))
+    n = history.epochs
+    assert (history.stopped, len(made)) == ("goal", n)  # one at the start, and one after every step but the last
+    assert 1 < n < 9
+    assert (history.loss, history.gradient) == (expected.loss[:n], expected.gradient[:n])
+    short.fit(X, y, epochs=9 - n, optimizer=LevenbergMarquardt(min_grad=0.0, mu=history.mu[-1]))
+    assert short.params.tobytes() == whole.params.tobytes()
 
 
 def test_a_greatest_damping_ends_without_a_step_and_leaves_what_was():

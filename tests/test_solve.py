@@ -205,6 +205,27 @@ def test_a_matrix_without_factor_is_an_arithmetic_error(a):
         _core.cholesky(a.copy())
 
 
+@pytest.mark.parametrize("n", [0, 1, 3, 8, 33, 121])
+def test_a_damped_system_is_solved_to_the_bits_of_its_parts(n):
+    rng = np.random.default_rng(n)
+    half, b, work = rng.normal(size=(n, n)), rng.normal(size=n), np.full((n, n), np.nan)
+    a = np.tril(half @ half.T) + np.triu(np.full((n, n), np.nan), 1)
+    before, shifted, x = a.copy(), a + 0.25 * np.eye(n), b.copy()
+    _core.cholesky(shifted)
+    _core.cholesky_solve(shifted, x)
+    found = _core.damped_solve(a, 0.25, b, work)
+    assert found.tobytes() == x.tobytes()
+    assert np.tril(work).tobytes() == np.tril(shifted).tobytes() or n == 0
+    assert a.tobytes() == before.tobytes()
+
+
+def test_a_damped_system_that_is_not_positive_definite_has_no_solution():
+    a, work = np.diag([1.0, -2.0]), np.empty((2, 2))
+    assert not _core.damped(a, 2.0, work)
+    assert _core.damped_solve(a, 1.0, np.ones(2), work) is None
+    assert _core.damped_solve(a, 3.0, np.ones(2), work).tolist() == [0.25, 1.0]
+
+
 REFUSED = {
     "not square": (ValueError, lambda: _core.cholesky(np.ones((2, 3)))),
     "a vector": (ValueError, lambda: _core.cholesky(np.ones(4))),
@@ -222,6 +243,10 @@ REFUSED = {
     "every other number": (ValueError, lambda: _core.dot(np.ones(6)[::2], np.ones(3))),
     "whole numbers": (TypeError, lambda: _core.dot(np.ones(3, int), np.ones(3))),
     "times a rectangle": (ValueError, lambda: _core.times(np.ones((3, 4)), np.ones(4))),
+    "damped rectangle": (ValueError, lambda: _core.damped(np.ones((2, 3)), 1.0, np.eye(2))),
+    "damped elsewhere": (ValueError, lambda: _core.damped(np.eye(3), 1.0, np.eye(2))),
+    "damped, read only": (ValueError, lambda: _core.damped(np.eye(3), 1.0, fixed(np.eye(3)))),
+    "damped, b too short": (ValueError, lambda: _core.damped_solve(np.eye(3), 1.0, np.ones(2), np.eye(3))),
     "times too short": (ValueError, lambda: _core.times(np.eye(3), np.ones(2))),
 }
 

@@ -21,6 +21,8 @@ class Configured:
     kind: ClassVar[str] = "object"
     """What it is called in messages."""
     __signature__: ClassVar[inspect.Signature]
+    _usual: ClassVar[dict[str, Any]]
+    """Defaults as they are kept, of the class that has it for its own."""
 
     @classmethod
     def _describe(cls) -> None:
@@ -32,14 +34,25 @@ class Configured:
         )
 
     def __init__(self, *args: Any, **named: Any) -> None:
+        cls, kept = type(self), self.__dict__
+        if "_usual" not in cls.__dict__:
+            cls._usual = {}
+        given, usual = self._given(args, named) if args or named else named, cls._usual
+        for name in (*self.fields, *self.limits_by_name):
+            if name in given:
+                kept[name] = self._checked(name, given[name])
+                continue
+            if name not in usual:
+                usual[name] = self._checked(name, self.fields.get(name))
+            kept[name] = usual[name]
+        self._check()
+
+    def _given(self, args: tuple[Any, ...], named: dict[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a call by their names."""
         try:
-            bound = self.__signature__.bind(*args, **named)
+            return self.__signature__.bind(*args, **named).arguments
         except TypeError as error:
             raise TypeError(f"{type(self).__name__}: {error}; it takes {self._names()}") from None
-        bound.apply_defaults()
-        for name, value in bound.arguments.items():
-            setattr(self, name, value)
-        self._check()
 
     def _check(self) -> None:
         """Refuse arguments that do not go together."""

@@ -20,7 +20,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.float cimport DBL_EPSILON
 from libc.stdlib cimport calloc, free
-from libc.string cimport memmove, memset
+from libc.string cimport memcpy, memmove, memset
 
 from cbp._arrays cimport *
 from cbp._c cimport *

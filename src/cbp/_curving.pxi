@@ -59,23 +59,63 @@ def curve(Memory memory not None, theta, X, y, weight=None, *, gradient=None, ma
           gauss_newton_v=None):
     """Return the objective at theta, and fill the arrays that are given: see cbp_curve."""
     cdef Plan plan = memory.plan
-    cdef cbp_mem mem = memory_at(memory, theta)
     cdef cbp_curvature wanted
     cdef cbp_data data
-    cdef double loss = 0
-    cdef cbp_status status
     fill(&data, &plan.expects, X, y, weight)
     wanted.gradient = wanted_array(gradient, memory, 0)
     wanted.matrix = wanted_array(matrix, memory, plan.n_params)
     wanted.v = NULL if v is None else data_of(v, plan.expects.element, plan.n_params, 0)
     wanted.hessian_v = wanted_array(hessian_v, memory, 0)
     wanted.gauss_newton_v = wanted_array(gauss_newton_v, memory, 0)
-    mem.work = workspace(memory, data.n, CBP_CURVE if matrix is None else CBP_MATRIX)
+    return curve_on(memory, theta, &data, &wanted)
+
+
+cdef object curve_on(Memory memory, theta, const cbp_data *data, const cbp_curvature *wanted):
+    """The objective at theta, on samples and into arrays that were checked."""
+    cdef Plan plan = memory.plan
+    cdef cbp_mem mem = memory_at(memory, theta)
+    cdef double loss = 0
+    cdef cbp_status status
+    mem.work = workspace(memory, data.n, CBP_CURVE if wanted.matrix == NULL else CBP_MATRIX)
     with nogil:
-        status = cbp_curve(plan.net, &mem, &data, &wanted, &loss)
+        status = cbp_curve(plan.net, &mem, data, wanted, &loss)
     give_back(memory, mem.work)
     plan.check(status)
     return loss
+
+
+cdef class Surface:
+    """The objective as a function of the parameters, on samples that are checked once."""
+
+    cdef Memory memory
+    cdef cbp_data data
+    cdef tuple kept  # what `data` points into
+
+    def __cinit__(self, Memory memory not None, X, y, weight=None):
+        fill(&self.data, &memory.plan.expects, X, y, weight)
+        self.memory, self.kept = memory, (X, y, weight)
+
+    def gradient(self, theta):
+        """The objective at theta, and its gradient, new, of the network's dtype."""
+        cdef cbp_curvature wanted
+        cdef Plan plan = self.memory.plan
+        out = array_at(NULL, None, plan.dtype, 0, plan.n_params, True)
+        memset(&wanted, 0, sizeof(wanted))
+        wanted.gradient = PyArray_DATA(<PyArrayObject *>out)
+        return curve_on(self.memory, theta, &self.data, &wanted), out
+
+    def along(self, theta, direction, double length):
+        """At theta + length direction, of float64: the objective, its slope that way; the point, the gradient, new."""
+        cdef Plan plan = self.memory.plan
+        cdef Py_ssize_t n = plan.n_params, i
+        cdef const double *start = <const double *>data_of(theta, NPY_FLOAT64, n, 0)
+        cdef const double *way = <const double *>data_of(direction, NPY_FLOAT64, n, 0)
+        there = array_at(NULL, None, plan.dtype, 0, n, True)
+        cdef double *point = <double *>data_of(there, NPY_FLOAT64, n, 0, True)
+        for i in range(n):
+            point[i] = start[i] + length * way[i]
+        loss, gradient = self.gradient(there)
+        return loss, cbp_dot(n, way, <const double *>PyArray_DATA(<PyArrayObject *>gradient)), there, gradient
 
 
 def jacobian(Memory memory not None, theta, X, out, bint inputs=False):

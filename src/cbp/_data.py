@@ -203,6 +203,8 @@ class Reader:
             self._check_distributions(y, name)
             return
         low, high = self.range
+        if low == -np.inf and high == np.inf:
+            return
         wrong = (y < low) | (y > high)
         if wrong.any():
             first = int(np.argmax(wrong))

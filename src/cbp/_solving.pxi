@@ -35,6 +35,37 @@ def cholesky_solve(l, b):
         cbp_cholesky_solve(n, factor, data)
 
 
+def damped(a, double shift, work):
+    """work (n, n) becomes L in its lower triangle, a + shift I = L L^T; False where that has no such factor."""
+    cdef Py_ssize_t n, size, i
+    cdef const double *matrix = square(a, &n)
+    cdef double *factor = square(work, &size, True)
+    cdef cbp_status status
+    if size != n:
+        raise ValueError(f"expected work of shape {a.shape}, got {work.shape}")
+    with nogil:
+        for i in range(n):
+            memcpy(factor + i * n, matrix + i * n, (i + 1) * sizeof(double))
+            factor[i * n + i] += shift
+        status = cbp_cholesky(n, factor, POOL)
+    return status == CBP_OK
+
+
+def damped_solve(a, double shift, b, work):
+    """(a + shift I)^-1 b, (n,), or None where that is not positive definite; `work` (n, n) as `damped` leaves it."""
+    if not damped(a, shift, work):
+        return None
+    cdef Py_ssize_t n = PyArray_DIMS(<PyArrayObject *>work)[0]
+    cdef const void *right = data_of(b, NPY_FLOAT64, n, 0)
+    out = np.empty(n)
+    cdef double *data = <double *>PyArray_DATA(<PyArrayObject *>out)
+    cdef const double *factor = <const double *>PyArray_DATA(<PyArrayObject *>work)
+    memcpy(data, right, n * sizeof(double))
+    with nogil:
+        cbp_cholesky_solve(n, factor, data)
+    return out
+
+
 def cholesky_inverse(l):
     """(L L^T)^-1, (n, n) and symmetric to the bit, by what `cholesky` made."""
     cdef Py_ssize_t n

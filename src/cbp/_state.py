@@ -280,6 +280,11 @@ class State(_core.Direct):
         shown = f"{self._spec}{size}"
         return shown if len(shown) <= LINE else self._spec.shown("\n        > ", ",\n        ") + size
 
+    def _all_trained(self) -> bool:
+        """Whether no parameter is fixed."""
+        memory = self._memory
+        return memory.mask is None and not any(memory.frozen.tolist())
+
     def _trained(self) -> Array:
         """Return which parameters are not fixed, (n_params,)."""
         trained = np.ones(self.n_params, bool) if self.mask is None else self.mask != 0

@@ -39,9 +39,10 @@ class History(Mapping[str, list[float]]):
     def append(self, logs: Mapping[str, float]) -> None:
         """Add the figures of one epoch."""
         for name, value in logs.items():
-            if name not in self._figures:
-                self._figures[name] = []
-            self._figures[name].append(value)
+            try:
+                self._figures[name].append(value)
+            except KeyError:
+                self._figures[name] = [value]
 
     @property
     def epochs(self) -> int:

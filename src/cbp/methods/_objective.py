@@ -30,17 +30,27 @@ class Objective:
         "mean", else 1.
     trained : ndarray of bool, shape (n,)
         Which parameters are not fixed.
+    n_trained : int
+        How many those are.
     """
 
     def __init__(self, net: State, samples: Samples) -> None:
         self.net, self.samples = net, samples
         self.n = net.n_params
-        self.trained = net._trained()
+        self._some = None if net._all_trained() else net._trained()
+        self.n_trained = self.n if self._some is None else int(np.count_nonzero(self._some))
+        self._surface = _core.Surface(net._memory, *samples)
+        self._wide = net.dtype == np.float64
         self.weight = 1.0
         if net._spec.reduction == "mean":
             rows = len(samples.X)
             weight = samples.weight
             self.weight = float(rows) if weight is None else _core.dot(weight.astype(np.float64), np.ones(rows))
+
+    @property
+    def trained(self) -> Array:
+        """Which parameters are not fixed."""
+        return np.ones(self.n, bool) if self._some is None else self._some
 
     @property
     def theta(self) -> Array:
@@ -53,7 +63,8 @@ class Objective:
 
     def moved(self, theta: Array, step: Array) -> Array:
         """Return the point theta + step, rounded to the network's dtype."""
-        return (theta + step).astype(theta.dtype, copy=False)
+        there = theta + step
+        return there if self._wide else there.astype(theta.dtype)
 
     def loss(self, theta: Array) -> float:
         """Return J."""
@@ -61,9 +72,19 @@ class Objective:
 
     def gradient(self, theta: Array) -> tuple[float, Array]:
         """Return J and its gradient."""
-        out = np.empty(self.n, theta.dtype)
-        loss = _core.curve(self.net._memory, theta, *self.samples, gradient=out)
-        return loss, out.astype(np.float64, copy=False)
+        loss, gradient = self._surface.gradient(theta)
+        return loss, gradient if self._wide else gradient.astype(np.float64)
+
+    def along(self, theta: Array, direction: Array, length: float) -> tuple[float, float, Array, Array]:
+        """Return J and its slope along the direction at the point theta + length * direction; the point; the gradient.
+
+        The point is that of `moved`.
+        """
+        if self._wide:
+            return self._surface.along(theta, direction, length)
+        there = self.moved(theta, direction * length)
+        loss, gradient = self.gradient(there)
+        return loss, _core.dot(direction, gradient), there, gradient
 
     def gauss_newton(self, theta: Array, matrix: Array | None = None) -> tuple[float, Array, Array]:
         """Return J, its gradient and its generalised Gauss-Newton matrix (n, n), of the network's dtype.

@@ -46,7 +46,7 @@ class MethodPasses(ArrayPasses):
     def one(self, epoch: int) -> tuple[float, dict[str, float]]:
         """Make one step, or none at all where it is broken off; return J after it, and what the method has to tell."""
         net, before, epochs = self.net, self.state, self.net._memory.epochs
-        params, state = net.params.copy(), before.following()
+        params, state = net._params.copy(), before.following()
         try:
             with np.errstate(all="ignore"):
                 loss = self.method.step(self.objective, state)
@@ -59,8 +59,9 @@ class MethodPasses(ArrayPasses):
         return loss, state.figures
 
     def _keep(self, state: MethodState, epochs: int) -> None:
-        self.state = self.net._method_state = state
-        self.net._memory.t, self.net._memory.epochs = state.iterations, epochs
+        net, memory = self.net, self.net._memory
+        self.state = net._method_state = state
+        memory.t, memory.epochs = state.iterations, epochs
 
     def over(self, logs: dict[str, float]) -> str:
         """Return why there is no point in another step, or ""; `logs` has the figures of the last."""

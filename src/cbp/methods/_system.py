@@ -60,6 +60,8 @@ class System:
         Its length.
     loss : float
         J.
+    trial : float
+        J at the last point that was tried, for whoever tries it to keep.
     """
 
     def __init__(self, objective: Objective, who: str, matrices: int = 2) -> None:
@@ -67,20 +69,27 @@ class System:
         _memory.require(matrices * 8 * N * N, who, f"{matrices} matrices of {N:,} × {N:,} numbers")
         require_curvature(objective.net._spec, who)
         self.objective = objective
-        self.places = None if objective.trained.all() else np.flatnonzero(objective.trained)
+        self.places = None if objective.n_trained == N else np.flatnonzero(objective.trained)
         self.n = n = N if self.places is None else len(self.places)
         self._first, self._second = np.empty(N * N), np.empty(N * N)
         self.G, self._work = self._first[: n * n].reshape(n, n), self._second[: n * n].reshape(n, n)
-        self._diagonal = self._second[: n * n : n + 1]
-        self.loss = self.norm = math.nan
+        self.loss = self.norm = self.trial = math.nan
         self.gradient = np.empty(0)
+
+    def glance(self, theta: Array) -> None:
+        """Make gradient and loss those at theta, and leave G what it is: for a place that no step is made from."""
+        self._found(*self.objective.gradient(theta))
+
+    def _found(self, loss: float, gradient: Array) -> None:
+        self.loss, self.gradient = loss, gradient if self.places is None else gradient[self.places]
+        self.norm = math.sqrt(_core.dot(self.gradient, self.gradient))
 
     def take(self, theta: Array) -> None:
         """Make G, gradient and loss those at theta."""
         # The core writes where G is solved for later, unless G is ready in its place at once.
-        wide, whole = theta.dtype == np.float64, self.places is None
+        wide = theta.dtype == np.float64
         there = self._matrix(self._first if wide else self._second, theta.dtype, self.objective.n)
-        self.loss, gradient, there = self.objective.gauss_newton(theta, there)
+        loss, gradient, there = self.objective.gauss_newton(theta, there)
         if self.places is not None:
             rows = self._matrix(self._second if wide else self._first, theta.dtype, self.n, self.objective.n)
             np.take(there, self.places, axis=0, out=rows, mode="clip")
@@ -88,8 +97,7 @@ class System:
             np.take(rows, self.places, axis=1, out=there, mode="clip")
         if not wide:
             self.G[...] = there
-        self.gradient = gradient if whole else gradient[self.places]
-        self.norm = math.sqrt(_core.dot(self.gradient, self.gradient))
+        self._found(loss, gradient)
 
     def _matrix(self, memory: Array, dtype: np.dtype[Any], rows: int, columns: int | None = None) -> Array:
         """Return a matrix of this dtype at the beginning of `memory`; square unless it is told."""
@@ -98,22 +106,11 @@ class System:
 
     def factor(self, shift: float) -> Array | None:
         """Return the Cholesky factor of G + shift I, until the next call of anything here; None where it has none."""
-        self._work[...] = self.G
-        self._diagonal += shift
-        try:
-            _core.cholesky(self._work)
-        except ArithmeticError:
-            return None
-        return self._work
+        return self._work if _core.damped(self.G, shift, self._work) else None
 
     def solve(self, shift: float, right: Array) -> Array | None:
         """Return (G + shift I)^-1 right, or None where the matrix is not positive definite."""
-        factor = self.factor(shift)
-        if factor is None:
-            return None
-        p = right.copy()
-        _core.cholesky_solve(factor, p)
-        return p
+        return _core.damped_solve(self.G, shift, right, self._work)
 
     def moved(self, theta: Array, p: Array) -> Array:
         """Return the point theta - p; p (n,) has the trained parameters."""

@@ -79,7 +79,7 @@ class ConjugateGradient(Descent):
     variant: str
 
     def _prepare(self, objective: Objective, state: MethodState) -> None:
-        state.cache["trained"] = int(np.count_nonzero(objective.trained))
+        state.cache["trained"] = objective.n_trained
         if "direction" not in state.vectors:
             state.vectors["direction"] = np.zeros(objective.n)
             state.numbers.update(since=0.0, reach=0.0)

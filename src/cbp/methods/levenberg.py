@@ -148,11 +148,19 @@ class LevenbergMarquardt(Damped):
                 state.stop = "maximum mu"
             else:
                 objective.accept(found)
-                system.take(found)
+                state.stop = self._arrive(system, found)
                 state.numbers["mu"] = mu
-                state.stop = self._over(system.loss, system.norm)
         state.figures = {"mu": mu, "gradient": system.norm}
         return system.loss
+
+    def _arrive(self, system: System, theta: Array) -> str:
+        """Be at theta; return why there is no point in a step from there, and make no G where there is none, or ""."""
+        if 0 <= system.trial <= self.goal:
+            system.glance(theta)
+            if reason := self._over(system.loss, system.norm):
+                return reason
+        system.take(theta)
+        return self._over(system.loss, system.norm)
 
     def _search(self, objective: Objective, system: System, mu: float) -> tuple[float, Array | None]:
         """Return the damping for the step after this, and the point where the objective is less; or none."""
@@ -163,7 +171,8 @@ class LevenbergMarquardt(Damped):
             p = system.solve(mu / weight, system.gradient)
             if p is not None:
                 there = system.moved(theta, p)
-                fall = system.loss - objective.loss(there)
+                system.trial = objective.loss(there)
+                fall = system.loss - system.trial
                 if fall > 0:
                     return max(mu * self._factor(system, p, mu / weight, fall), LEAST_MU), there
             mu *= growth

@@ -40,9 +40,7 @@ class Point(NamedTuple):
 
 def along(objective: Objective, start: Point, direction: Array, length: float) -> Point:
     """Return the point theta + length * direction."""
-    theta = objective.moved(start.theta, direction * length)
-    loss, gradient = objective.gradient(theta)
-    return Point(length, loss, _core.dot(direction, gradient), theta, gradient)
+    return Point(length, *objective.along(start.theta, direction, length))
 
 
 def strong_wolfe(
@@ -57,7 +55,7 @@ def strong_wolfe(
     Parameters
     ----------
     objective : Objective
-        Evaluated by ``gradient`` and ``moved`` alone.
+        Evaluated by ``along`` alone.
     start : Point
         Where the line begins, with length 0 and a slope less than 0.
     direction : ndarray, shape (n_params,)
@@ -158,7 +156,7 @@ class Descent(Method):
             return here.loss
         self._learn(state, start, found, direction)
         objective.accept(found.theta)
-        state.cache["here"], state.cache["norm"] = found._replace(length=0.0), norm(found.gradient)
+        state.cache["here"], state.cache["norm"] = Point(0.0, *found[1:]), norm(found.gradient)
         state.figures["gradient"] = state.cache["norm"]
         state.figures["step"] = found.length * norm(direction)
         state.stop = halted(found.loss, state.cache["norm"], self.min_grad)
@@ -168,7 +166,7 @@ class Descent(Method):
         self, objective: Objective, state: MethodState, here: Point, direction: Array, first: float
     ) -> tuple[Point, Point | None]:
         """Return where the line begins, and the point to go to, None where none is found."""
-        start = here._replace(slope=_core.dot(direction, here.gradient))
+        start = Point(0.0, here.loss, _core.dot(direction, here.gradient), here.theta, here.gradient)
         if not start.slope < 0:
             return start, None
         found, count = strong_wolfe(objective, start, direction, first, self.c1, self.c2)

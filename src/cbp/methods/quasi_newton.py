@@ -172,4 +172,7 @@ class BFGS(Descent):
 
 def _changes(start: Point, found: Point) -> tuple[Array, Array]:
     """Return s, how the parameters changed, and y, how the gradient did."""
-    return np.subtract(found.theta, start.theta, dtype=np.float64), found.gradient - start.gradient
+    step = found.theta - start.theta
+    if step.dtype != found.gradient.dtype:
+        step = np.subtract(found.theta, start.theta, dtype=np.float64)
+    return step, found.gradient - start.gradient

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-import numpy as np
-
 from cbp import _core
 from cbp._arguments import positive
 from cbp.methods._method import Method
@@ -82,8 +80,10 @@ class SCG(Method):
 
     def begin(self, objective: Objective, state: MethodState) -> float:
         """Evaluate J and its gradient at the network's parameters; return J."""
-        here = _place(objective, objective.theta)
-        state.cache.update(here=here, trained=max(1, int(np.count_nonzero(objective.trained))))
+        theta = objective.theta
+        loss, gradient = objective.gradient(theta)
+        here = _Place(theta, loss, gradient, _core.dot(gradient, gradient))
+        state.cache.update(here=here, trained=max(1, objective.n_trained))
         if "direction" not in state.vectors:
             _restart(state, here.gradient)
             state.numbers.update({"lambda": self.lambda_, "delta": 0.0, "count": 0.0, "futile": 0.0})
@@ -106,7 +106,8 @@ class SCG(Method):
         square = _core.dot(direction, direction)
         self._scale(objective, state, here, square)
         length = mu / numbers["delta"]
-        trial = _place(objective, objective.moved(here.theta, direction * length))
+        loss, _, theta, gradient = objective.along(here.theta, direction, length)
+        trial = _Place(theta, loss, gradient, _core.dot(gradient, gradient))
         state.stop = _futile(numbers, here, trial)
         if state.stop:
             return here.loss
@@ -131,7 +132,7 @@ class SCG(Method):
                 delta = _core.dot(direction, objective.hessian_times(here.theta, direction))
             else:
                 sigma = self.sigma / math.sqrt(square)
-                _, there = objective.gradient(objective.moved(here.theta, direction * sigma))
+                there = objective.along(here.theta, direction, sigma)[-1]
                 delta = _core.dot(direction, (there - here.gradient) / sigma)
         delta += (scale - numbers["raised"]) * square
         if not delta > 0:
@@ -154,11 +155,6 @@ class _Place(NamedTuple):
     @property
     def finite(self) -> bool:
         return self.loss - self.loss == 0 and self.square - self.square == 0
-
-
-def _place(objective: Objective, theta: Array) -> _Place:
-    loss, gradient = objective.gradient(theta)
-    return _Place(theta, loss, gradient, _core.dot(gradient, gradient))
 
 
 def _restart(state: MethodState, gradient: Array) -> None:
