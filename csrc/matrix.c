@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Pairs of inputs at a time, if one input has no more; numbers of the pairs of units that a block may have */
-enum { CHUNK = 96, MOST_NUMBERS = 1 << 22, FEWEST_ROWS = 16 };
+enum { CHUNK = 128, MOST_NUMBERS = 1 << 22, FEWEST_ROWS = 16 };
 
 static int n_in(const cbp_net *net, int l) { return net->stage[l].n_in + 1; }
 static int n_out(const cbp_net *net, int l) { return net->stage[l].n_out; }
@@ -47,7 +47,10 @@ static int64_t ones_before(const cbp_net *net, int l) {
 /* Pairs of inputs that a thread has room for */
 static int64_t most_pairs(const cbp_net *net) {
     int most = CHUNK;
-    for (int l = 1; l <= net->n_layers; l++) most = n_in(net, l) > most ? n_in(net, l) : most;
+    for (int l = 1; l <= net->n_layers; l++) {
+        most = n_in(net, l) > most ? n_in(net, l) : most;
+        most = n_out(net, l) > most ? n_out(net, l) : most;
+    }
     return most;
 }
 
@@ -114,8 +117,11 @@ typedef struct {
     int64_t *base;
 } task;
 
-/* Pairs that input i makes */
-static int64_t pairs_of(const cbp_net *net, int l, int k, int i) { return l == k ? n_in(net, l) - i : n_in(net, k); }
+/* Numbers of a row that input i makes: pairs with other inputs, or with the units where run_narrow is for them */
+static int64_t pairs_of(const cbp_net *net, int l, int k, int i) {
+    if (l == k) return n_in(net, l) - i;
+    return n_out(net, k) == 1 ? n_out(net, l) : n_in(net, k);
+}
 
 /* Task number `wanted`, or their number if that is negative */
 static int64_t find_task(const cbp_net *net, int64_t wanted, task *t) {
@@ -157,25 +163,45 @@ static void place_pairs(const task *t) {
             t->base[at] = (s->theta + (int64_t)i * s->n_out) * net->n_params + other->theta + (int64_t)k * other->n_out;
 }
 
+/* Where a product goes whose element (r, c) belongs at `at` + r * row + c * col */
 typedef struct {
     const cbp_net *net;
     void *at;
-} corner;
+    int64_t row, col;
+} place;
 
-static void add_square(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc) {
-    const corner *to = ctx;
-    const int64_t n = to->net->n_params;
-    to->net->k->add(rows, cols, c, ldc, cbp_at(to->net, to->at, row * n + col), n);
+static void put(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t cols, void *c, int64_t ldc) {
+    const place *p = ctx;
+    void *const at = cbp_at(p->net, p->at, row * p->row + col * p->col);
+    if (p->col == 1) {
+        p->net->k->add(rows, cols, c, ldc, at, p->row);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r++)
+        p->net->k->add(cols, 1, cbp_at(p->net, c, r * ldc), 1, cbp_at(p->net, at, r * p->row), p->col);
+}
+
+/* Inputs of t's layer l with a layer k of a single unit: [1 A^k]^T times the pairs of inputs and M, turned */
+static void run_narrow(const task *t, void *x, void *room) {
+    const cbp_chunk *b = t->b;
+    const cbp_net *net = b->net;
+    const int64_t n = net->n_params, m = b->f.m, inputs = t->end - t->first, units = unit_pairs(net, t->l, t->k);
+    const int64_t row = net->stage[t->l].theta + t->first * n_out(net, t->l), width = inputs * units;
+    place to = {net, cbp_at(net, b->sum, row * n + net->stage[t->k].theta), 1, n};
+    const cbp_strided left = {ones_at(b, t->k, 0), 1, n_in(net, t->k)}, right = {x, width, 1};
+    net->k->pairs(m, inputs, units, 0, 0, cbp_at(net, ones_at(b, t->l, 0), t->first), n_in(net, t->l),
+                  units_at(b, t->l, t->k, 0), units, x, width);
+    net->k->product(n_in(net, t->k), width, m, left, right, NULL, to.at, 0, 1, room, put, &to);
 }
 
 /* The last layer with itself, if it has a single unit: [1 A]^T times [1 A], its rows times M */
 static void run_single(const cbp_chunk *b, int l, void *x, void *room) {
     const cbp_net *net = b->net;
     const int64_t n = n_in(net, l), theta = net->stage[l].theta;
-    corner to = {net, cbp_at(net, b->sum, theta * net->n_params + theta)};
+    place to = {net, cbp_at(net, b->sum, theta * net->n_params + theta), net->n_params, 1};
     const cbp_strided left = {ones_at(b, l, 0), 1, n}, right = {x, n, 1};
     net->k->scale_rows(b->f.m, n, units_at(b, l, l, 0), ones_at(b, l, 0), x);
-    net->k->product(n, n, b->f.m, left, right, NULL, to.at, net->n_params, 1, room, add_square, &to);
+    net->k->product(n, n, b->f.m, left, right, NULL, to.at, 0, 1, room, put, &to);
 }
 
 static void run_task(const cbp_chunk *b, int64_t number, int thread) {
@@ -185,8 +211,12 @@ static void run_task(const cbp_chunk *b, int64_t number, int thread) {
     task t = {.b = b, .base = (int64_t *)place};
     find_task(net, number, &t);
     if (cbp_is_frozen(b->mem, t.l) || cbp_is_frozen(b->mem, t.k)) return;
-    if (unit_pairs(net, t.l, t.k) == 1 && t.l == t.k) {
-        if (t.first == 0) run_single(b, t.l, x, cbp_room(b->f.rooms, thread));
+    if (n_out(net, t.k) == 1) {
+        void *const room = cbp_room(b->f.rooms, thread);
+        if (t.l < t.k)
+            run_narrow(&t, x, room);
+        else if (t.first == 0)
+            run_single(b, t.l, x, room);
         return;
     }
     const int n = n_in(net, t.l), o = n_in(net, t.k), from = t.l == t.k ? t.first : 0;

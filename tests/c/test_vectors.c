@@ -140,3 +140,47 @@ CASE(first_nonfinite_in_a_long_vector) {
         CHECK(k->first_nonfinite(n, x) == 4097);
     }
 }
+
+CASE(mirror_turns_what_is_above_the_diagonal) {
+    EACH_LENGTH(n) {
+        const int64_t size = n > 40 ? 40 : n, ld = size + 3;
+        void *a = random_reals(dtype, size * ld, -2, 2), *want = copy_of(dtype, size * ld, a);
+        for (int64_t r = 0; r < size; r++)
+            for (int64_t c = 0; c < r; c++) put(dtype, want, r * ld + c, get(dtype, want, c * ld + r));
+        k->mirror(size, a, ld);
+        CHECK_BYTES(size * ld, size_of(dtype), a, want);
+    }
+}
+
+CASE(prepend_puts_a_one_before_each_row) {
+    EACH_LENGTH(n) {
+        const void *a = random_reals(dtype, 3 * n, -2, 2);
+        void *got = reals(dtype, 3 * (n + 1)), *want = reals(dtype, 3 * (n + 1));
+        for (int64_t i = 0; i < 3 * (n + 1); i++)
+            put(dtype, want, i, i % (n + 1) == 0 ? 1 : get(dtype, a, i / (n + 1) * n + i % (n + 1) - 1));
+        k->prepend(3, n, a, got);
+        CHECK_BYTES(3 * (n + 1), size_of(dtype), got, want);
+    }
+}
+
+/* Two rows, some reals between them that stay */
+CASE(pairs_are_all_products_of_two_rows) {
+    EACH_LENGTH(n) {
+        if (n > 40) continue;
+        for (int i = 0; i < 8; i++) {
+            const int upper = i & 1, add = i & 2;
+            const int64_t na = i & 4 ? (n + 1) / 2 : n, nb = upper || !(i & 4) ? n : 1;
+            const int64_t width = upper ? na * nb - na * (na - 1) / 2 : na * nb, ldo = width + 2;
+            const void *a = random_reals(dtype, 2 * (na + 1), -2, 2), *b = random_reals(dtype, 2 * (nb + 1), -2, 2);
+            void *got = random_reals(dtype, 2 * ldo, -2, 2), *want = copy_of(dtype, 2 * ldo, got);
+            for (int64_t r = 0; r < 2; r++)
+                for (int64_t j = 0, at = r * ldo; j < na; j++)
+                    for (int64_t q = upper ? j : 0; q < nb; q++, at++) {
+                        const double x = get(dtype, a, r * (na + 1) + j), y = get(dtype, b, r * (nb + 1) + q);
+                        put(dtype, want, at, fma_(dtype, x, y, add ? get(dtype, want, at) : 0));
+                    }
+            k->pairs(2, na, nb, upper, add, a, na + 1, b, nb + 1, got, ldo);
+            CHECK_BYTES(2 * ldo, size_of(dtype), got, want);
+        }
+    }
+}
