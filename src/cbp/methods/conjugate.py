@@ -92,7 +92,8 @@ class ConjugateGradient(Descent):
             if slope < 0:
                 return direction, numbers["reach"] / -slope
             self._forget(state)
-        return -here.gradient, numbers["reach"] / (state.cache["norm"] ** 2) or cautious(state.cache["norm"])
+        norm = state.cache["norm"]
+        return -here.gradient, numbers["reach"] / (norm * norm) or cautious(norm)
 
     def _learn(self, state: MethodState, start: Point, found: Point, direction: Array) -> None:
         """Find the next direction. `since` counts those since the restart, `reach` is how far J would have fallen."""

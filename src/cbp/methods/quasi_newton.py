@@ -125,6 +125,9 @@ class BFGS(Descent):
         H = (s y / y y) I                                    before the first update
         H += w s^T + s w^T,  w = (1 + y H y / s y) / 2 s y  s - H y / s y
 
+    A step that met no positive curvature leaves H as it is. The line search and the columns of the History are those of
+    `LBFGS`.
+
     Examples
     --------
     >>> import cbp
