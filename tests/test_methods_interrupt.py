@@ -1,6 +1,7 @@
 """Ctrl-C within a step of a full-batch method leaves the network after the last whole one, wherever it comes."""
 
 import contextlib
+import inspect
 import sys
 from pathlib import Path
 
@@ -14,15 +15,21 @@ from cbp.methods._passes import MethodPasses
 every_method = pytest.mark.parametrize("name", methods.by_name)
 FOLDER = str(Path(methods.__file__).parent)
 X, Y, _ = teacher(noise=0.3)
-WITH_MATRIX = ("levenberg_marquardt", "bayesian_regularization")
-USES = {
-    "moved": tuple(methods.by_name),
-    "accept": tuple(methods.by_name),
-    "loss": WITH_MATRIX,
-    "gauss_newton": WITH_MATRIX,
-    "gradient": tuple(name for name in methods.by_name if name not in WITH_MATRIX),
-    "hessian_times": ("truncated_newton",),
-}
+PLACES = [place for place, work in vars(Objective).items() if inspect.isfunction(work) and place[0] != "_"]
+
+
+def uses(name):
+    """Return what a method asks of the objective in the steps after the first, without that it asks when it begins."""
+    network, asked = net(seed=1), []
+    with pytest.MonkeyPatch.context() as patch:
+        for place in PLACES:
+            work = getattr(Objective, place)
+            patch.setattr(Objective, place, lambda *args, _w=work, _p=place: [asked.append(_p), _w(*args)][1])
+        network.fit(X, Y, epochs=5, optimizer=name, callbacks=lambda s: asked.clear() if s.epoch == 1 else None)
+    return sorted(set(asked))
+
+
+USES = [(name, place) for name in methods.by_name for place in uses(name)]
 
 
 def whole_steps(steps, name):
@@ -33,8 +40,8 @@ def whole_steps(steps, name):
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize(("place", "name"), [(place, name) for place, names in USES.items() for name in names])
-def test_before_and_after_what_a_step_asks_of_the_objective(place, name, after, monkeypatch):
+@pytest.mark.parametrize(("name", "place"), USES)
+def test_before_and_after_what_a_step_asks_of_the_objective(name, place, after, monkeypatch):
     network = net(seed=1)
     work, armed = getattr(Objective, place), []
 
@@ -51,6 +58,12 @@ def test_before_and_after_what_a_step_asks_of_the_objective(place, name, after, 
         network.fit(X, Y, epochs=5, optimizer=name, callbacks=lambda s: armed.append(1) if s.epoch == 1 else None)
     monkeypatch.undo()
     assert everything(network) == whole_steps(2, name)
+
+
+@every_method
+def test_a_step_asks_for_more_than_to_be_accepted(name):
+    assert len({place for other, place in USES if other == name} - {"moved"}) >= 2
+    assert (name, "accept") in USES
 
 
 class Lines:

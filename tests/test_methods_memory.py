@@ -64,6 +64,25 @@ def test_levenberg_marquardt_needs_two_matrices_for_any_number_of_rows():
     assert needed[1] < needed[0] + 2**22
 
 
+AGAIN = """
+    net, X, y = made([20, 90, 1], 200)
+    net.loss(X, y)
+    start = peak()
+    net.fit(X, y, epochs=1, optimizer=sys.argv[1], progress=False)
+    once = peak() - start
+    for _ in range(3):
+        net.partial_fit(X, y)
+    print(json.dumps([once, peak() - start]))
+"""
+
+
+@pytest.mark.parametrize("name", ["levenberg_marquardt", "bayesian_regularization"])
+def test_training_that_goes_on_takes_no_more_than_once(name):
+    once, more = run(AGAIN, name)
+    assert once > 8 * 1981**2
+    assert more < once + 2**22
+
+
 SEARCH = """
     resource.setrlimit(resource.RLIMIT_DATA, (600 * 10**6,) * 2)
     net, X, y = made([100, 196, 1], 300)
