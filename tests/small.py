@@ -31,3 +31,10 @@ def teacher(hidden=3, n_in=2, m=60, seed=0, noise=0.0):
     rng = np.random.default_rng(seed)
     X, theta = rng.uniform(-2, 2, (m, n_in)), rng.normal(0, 1, (n_in + 2) * hidden + 1)
     return X, outputs(theta, X, hidden)[0] + noise * rng.normal(size=m), theta
+
+
+def everything(network):
+    """All that training by a method changes, to compare on bytes."""
+    state = network._method_state
+    vectors = {key: vector.tobytes() for key, vector in state.vectors.items()}
+    return network.epoch, state.iterations, state.numbers, vectors, network.optimizer, network.params.tobytes()

@@ -102,7 +102,7 @@ def test_selftest_covers_every_row_dtype_and_instruction_set():
     for dtype in ("float32", "float64"):
         for name in [*cbp.activations, *cbp.losses]:
             assert any(name in text and dtype in text for text in texts)
-        for name in [*cbp.tables.optimizers, *cbp.initializers]:
+        for name in [*cbp.tables.optimizers, *cbp.methods.by_name, *cbp.initializers]:
             for isa in cbp._core.isas():
                 assert f"{isa} gives the bits of scalar, {name}, {dtype}" in texts
     assert report.ok
@@ -117,11 +117,15 @@ def test_selftest_talks_if_asked(capsys):
 def test_selftest_names_what_failed(monkeypatch):
     module = sys.modules["cbp.selftest"]
     monkeypatch.setattr(module, "_trained", lambda dtype, isa, name: (isa, name != "sgd"))
+    monkeypatch.setattr(module, "_stepped", lambda dtype, isa, name: (isa, name != "scg"))
     monkeypatch.setattr(module, "_initial", lambda dtype, isa, name: isa)
     monkeypatch.setattr(module._core, "isas", lambda: ["quantum", "scalar"])
     report = cbp.selftest()
     assert not report.ok
     assert "FAILED quantum gives the bits of scalar, adam, float32" in str(report)
     assert "FAILED quantum gives the bits of scalar, he_uniform, float64" in str(report)
+    assert "FAILED quantum gives the bits of scalar, lbfgs, float64" in str(report)
     assert "FAILED training lowers the loss, sgd, float32" in str(report)
-    assert str(report).endswith(f"{2 * (len(cbp.tables.optimizers) + len(cbp.initializers) + 1)} FAILED")
+    assert "FAILED training lowers the loss, scg, float64" in str(report)
+    rows = [*cbp.tables.optimizers, *cbp.methods.by_name, *cbp.initializers]
+    assert str(report).endswith(f"{2 * (len(rows) + 2)} FAILED")

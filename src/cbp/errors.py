@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import ModuleType
 
     from cbp import _core
@@ -97,12 +97,16 @@ def diverged(report: _core.Diverged, epoch: int | None = None, learning_rate: fl
     return DivergenceError(layer, epoch, None if epoch is None else batch, learning_rate)
 
 
-def unknown(what: str, name: object, known: Iterable[str]) -> ValueError:
-    """Return the error for a name that is in no table: it lists the names and guesses what was meant."""
+def unknown(what: str, name: object, known: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> ValueError:
+    """Return the error for a name that is in no table: it lists the names and guesses what was meant.
+
+    `elsewhere` has names that other software has for them.
+    """
     import difflib
 
-    names = list(known)
-    close = difflib.get_close_matches(str(name).lower(), names, n=1)
+    names, wanted = list(known), str(name).lower()
+    same = (elsewhere or {}).get(wanted)
+    close = [same] if same else difflib.get_close_matches(wanted, names, n=1)
     hint = f", did you mean {close[0]!r}?" if close else ";"
     return ValueError(f"no {what} is called {name!r}{hint} there are: {', '.join(names)}")
 

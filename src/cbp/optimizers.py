@@ -293,6 +293,21 @@ def get(wanted: OptimizerLike | dict[str, Any]) -> Optimizer | Method:
     return _method(wanted)
 
 
+_ELSEWHERE = {
+    "lm": "levenberg_marquardt",
+    "trainlm": "levenberg_marquardt",
+    "trainbr": "bayesian_regularization",
+    "trainscg": "scg",
+    **dict.fromkeys(("cg", "traincgb", "traincgf", "traincgp"), "conjugate_gradient"),
+    "trainbfg": "bfgs",
+    "newton": "truncated_newton",
+    **dict.fromkeys(("rprop", "trainrp"), "irprop_plus"),
+    "traingd": "sgd",
+    "traingdm": "momentum",
+}
+"""What MATLAB and others call them, in small letters."""
+
+
 def _method(wanted: Any) -> Method:
     """Return a full-batch method, as `get` does: they are imported when one is asked for."""
     from cbp import methods
@@ -303,7 +318,7 @@ def _method(wanted: Any) -> Method:
         return wanted()
     if isinstance(wanted, str):
         if wanted not in methods.by_name:
-            raise unknown("optimiser", wanted, [*_MAKERS, *methods.by_name])
+            raise unknown("optimiser", wanted, [*_MAKERS, *methods.by_name], _ELSEWHERE)
         return methods.by_name[wanted]()
     classes = {cls.__name__: cls for cls in methods.by_name.values()}
     if isinstance(wanted, dict) and wanted.get("name") in classes:

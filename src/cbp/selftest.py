@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cbp.tables import Row
 
 ROWS, INPUTS, UNITS, OUTPUTS = 5, 3, 4, 3
-EPOCHS, BATCH = 20, 3
+EPOCHS, BATCH, STEPS = 20, 3, 5
 
 
 class SelfTest:
@@ -44,7 +44,7 @@ class SelfTest:
 
 
 def selftest(verbose: bool = False) -> SelfTest:
-    """Check gradients of every activation with every loss, training with every optimiser, every initialiser.
+    """Check gradients of every activation with every loss, every optimiser, full-batch method and initialiser.
 
     The gradients are compared with numeric ones; of the rest, that all instruction sets give the same bits.
 
@@ -73,6 +73,8 @@ def selftest(verbose: bool = False) -> SelfTest:
 
 
 def _checks() -> Iterator[tuple[str, bool]]:
+    from cbp.methods import by_name as methods
+
     for dtype in DTYPES:
         for layers, loss in combinations():
             net = Network([INPUTS, *layers], loss=loss, dtype=dtype, seed=1)
@@ -80,11 +82,12 @@ def _checks() -> Iterator[tuple[str, bool]]:
             yield f"gradient, {net._spec}", gradcheck(net, X, y).ok
         net = Network(_joined("tanh"), dtype=dtype, seed=1)
         yield f"gradient, {net._spec}", gradcheck(net, *samples(OUTPUTS)).ok
-        for optimizer in tables.optimizers:
-            wanted, falls = _trained(dtype, "scalar", optimizer)
+        for optimizer in [*tables.optimizers, *methods]:
+            train = _stepped if optimizer in methods else _trained
+            wanted, falls = train(dtype, "scalar", optimizer)
             yield f"training lowers the loss, {optimizer}, {dtype}", falls
             for isa in _core.isas():
-                same = _trained(dtype, isa, optimizer)[0] == wanted
+                same = train(dtype, isa, optimizer)[0] == wanted
                 yield f"{isa} gives the bits of scalar, {optimizer}, {dtype}", same
         for init in tables.initializers:
             start = _initial(dtype, "scalar", init)
@@ -144,6 +147,17 @@ def _trained(dtype: str, isa: str, name: str) -> tuple[bytes, bool]:
         for epoch in range(EPOCHS)
     ]
     return bytes(memory.theta.tobytes()), losses[-1] < losses[0]
+
+
+def _stepped(dtype: str, isa: str, name: str) -> tuple[bytes, bool]:
+    """Return the parameters after some steps of a full-batch method, and whether the loss fell."""
+    net = Network([INPUTS, UNITS, OUTPUTS], activation="tanh", output="identity", dtype=dtype, seed=1)
+    plan = net._spec.plan(isa)
+    net._setup(net._spec, plan, net._spec.initial(plan))
+    X, y = samples(OUTPUTS)
+    before = net.loss(X, y)
+    losses = net.fit(X, y, epochs=STEPS, optimizer=name, progress=False).loss
+    return bytes(net.params.tobytes()), losses[-1] < before
 
 
 def _show(line: tuple[str, Any]) -> str:

@@ -42,11 +42,12 @@ class MethodState:
     numbers: dict[str, float] = field(default_factory=dict)
     vectors: dict[str, Array] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
-    cache: dict[str, Any] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict, repr=False)
     stop: str = ""
 
     def begun(self) -> MethodState:
-        """Return the same for a new training: what is not saved is empty."""
+        """Return the same for a new training: what is not saved is empty, and what this one holds of it is let go."""
+        self.cache.clear()
         return MethodState(self.iterations, {**self.numbers}, {**self.vectors})
 
     def following(self) -> MethodState:

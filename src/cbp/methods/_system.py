@@ -28,7 +28,8 @@ STRAIGHT = "zeros_like(a)"
 def require_curvature(spec: Spec, who: str) -> None:
     """Refuse a loss whose G is 0, or cannot be known."""
     if isinstance(spec.loss, OwnLoss):
-        raise ValueError(f"{who} needs the curvature of the loss, which a function of your own does not tell")
+        what = "the curvature of the loss, which a function of your own does not tell"
+        raise ValueError(f"{who} needs {what}: LBFGS() and SCG() of cbp.methods do without")
     parts = [(spec.loss, spec.outputs)] if not isinstance(spec.loss, Heads) else _of_heads(spec.loss)
     # A loss that belongs to a row-wise activation is taken together with it, and is curved in the net inputs.
     straight = [

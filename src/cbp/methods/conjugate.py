@@ -45,10 +45,10 @@ class ConjugateGradient(Descent):
 
     The first two begin again with the steepest descent after as many steps as there are trained parameters.
     powell_beale adds a share of the direction t that the last restart began with, (g u / t u) t, u being the change of
-    the gradient along it. It restarts after as many steps, where |g h| >= 0.2 g g, and where a direction's slope is not
-    between -1.2 and -0.8 times g g; a restart goes on in the direction -g + share * d and calls d the new t. All begin
-    with the steepest descent again where a direction does not lead down. The line search looks for the strong Wolfe
-    conditions, and tries first the length by which J would fall as far, to first order, as by the last step.
+    the gradient along it. It restarts after as many steps, where ``|g h| >= 0.2 g g``, and where a direction's slope is
+    not between -1.2 and -0.8 times g g; a restart goes on in the direction -g + share * d and calls d the new t. All
+    begin with the steepest descent again where a direction does not lead down. The line search looks for the strong
+    Wolfe conditions, and tries first the length by which J would fall as far, to first order, as by the last step.
 
     The History has the columns gradient, the length of g after the step, step, its length, and evaluations, how many
     gradients it took.
@@ -92,7 +92,8 @@ class ConjugateGradient(Descent):
             if slope < 0:
                 return direction, numbers["reach"] / -slope
             self._forget(state)
-        return -here.gradient, numbers["reach"] / (state.cache["norm"] ** 2) or cautious(state.cache["norm"])
+        norm = state.cache["norm"]
+        return -here.gradient, numbers["reach"] / (norm * norm) or cautious(norm)
 
     def _learn(self, state: MethodState, start: Point, found: Point, direction: Array) -> None:
         """Find the next direction. `since` counts those since the restart, `reach` is how far J would have fallen."""

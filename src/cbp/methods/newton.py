@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 class TruncatedNewton(Descent):
     """Newton's method without its matrix: products of the matrix with vectors are all it needs.
 
-    A step solves H d = -g by conjugate gradients until the rest is shorter than min(0.5, sqrt(|g|)) |g|, and searches
-    along d. Near a minimum that converges faster than linearly. It keeps some vectors as long as the parameters; each
-    product costs about as much as two gradients.
+    A step solves H d = -g by conjugate gradients until the rest is shorter than ``min(0.5, sqrt(|g|)) |g|``, and
+    searches along d. Near a minimum that converges faster than linearly. It keeps some vectors as long as the
+    parameters; each product costs about as much as two gradients.
 
     Parameters
     ----------

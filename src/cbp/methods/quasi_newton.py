@@ -125,6 +125,9 @@ class BFGS(Descent):
         H = (s y / y y) I                                    before the first update
         H += w s^T + s w^T,  w = (1 + y H y / s y) / 2 s y  s - H y / s y
 
+    A step that met no positive curvature leaves H as it is. The line search and the columns of the History are those of
+    `LBFGS`.
+
     Examples
     --------
     >>> import cbp
@@ -136,7 +139,7 @@ class BFGS(Descent):
     fields: ClassVar[dict[str, Any]] = {"c1": 1e-4, "c2": 0.9, "min_grad": 1e-6}
 
     def _prepare(self, objective: Objective, state: MethodState) -> None:
-        _memory.require(24 * objective.n**2, "BFGS", f"three matrices of {objective.n:,} × {objective.n:,} numbers")
+        _memory.require(24 * objective.n**2, "BFGS", f"3 matrices of {objective.n:,} × {objective.n:,} numbers")
         if "inverse" not in state.vectors:
             state.numbers["updates"] = 0.0
             state.vectors["inverse"] = np.zeros((objective.n, objective.n))
