@@ -219,12 +219,14 @@ void cbp_rows_down(const cbp_chunk *b, int64_t first, int64_t m, void *room) {
     if (cbp_is_along(b->aim)) weigh(b, &b->t, first, m);
 }
 
-void cbp_output_down(const cbp_chunk *b, const cbp_top *top, int j, int curved, int64_t first, int64_t m, void *room) {
+void cbp_output_down(const cbp_chunk *b, const cbp_top *top, int j, int curved, const cbp_frame *to, int64_t first,
+                     int64_t m, void *room) {
     const cbp_net *net = b->net;
     const cbp_edge e = edge_of(b, top, first, m);
-    memset(cbp_at(net, cbp_frame_e(net, &b->t, net->n_layers), first * net->n_out), 0,
-           (size_t)(m * net->n_out) * net->real);
+    if (b->net->n_heads)
+        memset(cbp_at(net, cbp_frame_e(net, to, net->n_layers), first * net->n_out), 0,
+               (size_t)(m * net->n_out) * net->real);
     cbp_edge_seed(net, top, &e, j, b->aim != CBP_FOR_MATRIX, curved);
-    set_error(b, top, &e, &b->t, first, curved);
-    frame_down(b, &b->t, first, m, room);
+    set_error(b, top, &e, to, first, curved);
+    frame_down(b, to, first, m, room);
 }

@@ -11,9 +11,6 @@
 
 #include <string.h>
 
-/* What a Jacobian's element is worth, for cbp_cut_for */
-#define WRITE_FLOPS 4
-
 /* ---- the Jacobian ---- */
 
 /* One row of it, all parameters, from row r of the deltas; 0 for those that are fixed */
@@ -31,31 +28,23 @@ static void write_row(const cbp_chunk *b, int64_t r, void *row) {
     if (b->mem->mask) net->k->hold(net->n_params, b->mem->mask, NULL, row);
 }
 
-/* Derivatives of output j of a top into the rows of jac, or, `curved`, of bent */
-static void write_output(const cbp_chunk *b, const cbp_top *top, int j, int curved, int64_t first, int64_t m,
-                         void *room) {
+/* Derivatives of output j of a top into the rows of jac */
+static void write_output(const cbp_chunk *b, const cbp_top *top, int j, int64_t first, int64_t m, void *room) {
     const cbp_net *net = b->net;
-    const int64_t n = b->n_outputs, column = top->first + j - b->first_output;
-    cbp_output_down(b, top, j, curved, first, m, room);
+    const int64_t n = net->n_out, column = top->first + j;
+    cbp_output_down(b, top, j, 0, &b->t, first, m, room);
     for (int64_t r = first; r < first + m; r++) {
         if (b->aim == CBP_FOR_INPUTS)
             cbp_copy_rows(net, 1, net->n_in, cbp_at(net, b->e0, r * net->n_in), 0,
                           cbp_at(net, b->jac, (r * n + column) * net->n_in), 0);
         else
-            write_row(b, r, cbp_at(net, curved ? b->bent : b->jac, (r * n + column) * net->n_params));
+            write_row(b, r, cbp_at(net, b->jac, (r * n + column) * net->n_params));
     }
 }
 
 static void write_outputs(const cbp_chunk *b, int64_t first, int64_t m, void *room) {
-    for (int i = 0; i < cbp_n_tops(b->net); i++) {
-        const cbp_top *top = &b->net->top[i];
-        for (int j = 0; j < top->units; j++) {
-            const int output = top->first + j;
-            if (output < b->first_output || output >= b->first_output + b->n_outputs) continue;
-            write_output(b, top, j, 0, first, m, room);
-            if (b->aim == CBP_FOR_MATRIX && b->bent != b->jac) write_output(b, top, j, 1, first, m, room);
-        }
-    }
+    for (int i = 0; i < cbp_n_tops(b->net); i++)
+        for (int j = 0; j < b->net->top[i].units; j++) write_output(b, &b->net->top[i], j, first, m, room);
 }
 
 /* ---- a block: its rows, then sums over them ---- */
@@ -64,7 +53,7 @@ static void up_part(void *ctx, int part, int thread) {
     const cbp_chunk *b = ctx;
     void *const room = cbp_room(b->f.rooms, thread);
     int64_t first, m;
-    cbp_share(b->f.m, 1, part, b->cut.parts, &first, &m);
+    cbp_share(b->f.m, 1, part, b->rows.parts, &first, &m);
     if (m == 0) return;
     cbp_rows_up(b, first, m, room);
     cbp_rows_down(b, first, m, room);
@@ -73,7 +62,7 @@ static void up_part(void *ctx, int part, int thread) {
 static void jacobian_part(void *ctx, int part, int thread) {
     const cbp_chunk *b = ctx;
     int64_t first, m;
-    cbp_share(b->f.m, 1, part, b->cut.parts, &first, &m);
+    cbp_share(b->f.m, 1, part, b->rows.parts, &first, &m);
     if (m > 0) write_outputs(b, first, m, cbp_room(b->f.rooms, thread));
 }
 
@@ -128,38 +117,11 @@ static void run_sum(cbp_chunk *b, void *sum, int of_direction) {
     cbp_pool_run(b->mem->pool, b->cut, sum_part, b);
 }
 
-/* Rows of the matrix that belong together: the upper triangle goes by strips from the diagonal on */
-static int64_t strip_rows(int64_t n) {
-    const int64_t eighth = (n / 16 + 11) / 12 * 12;
-    return eighth > 48 ? eighth : 48;
-}
-
-static void strip_part(void *ctx, int part, int thread) {
-    const cbp_chunk *b = ctx;
-    const cbp_net *net = b->net;
-    const int64_t n = net->n_params, rows = strip_rows(n), first = part * rows;
-    const cbp_strided left = {cbp_at(net, b->jac, first), 1, n}, right = {cbp_at(net, b->bent, first), n, 1};
-    place to = {net, cbp_at(net, b->sum, first * n + first), n};
-    net->k->product(cbp_smaller(rows, n - first), n - first, b->f.m * b->n_outputs, left, right, NULL, to.at, n, 1,
-                    cbp_room(b->f.rooms, thread), add_touch, &to);
-}
-
-/* The upper triangle of the matrix += jac^T bent */
-static void run_strips(cbp_chunk *b, void *matrix) {
-    const int64_t n = b->net->n_params, rows = strip_rows(n);
-    b->sum = matrix;
-    b->cut = cbp_cut_for(b->mem->pool, (double)(b->f.m * b->n_outputs) * (double)n * (double)n);
-    b->cut.parts = (int)((n + rows - 1) / rows);
-    if (b->cut.parts < b->cut.threads) b->cut.threads = b->cut.parts;
-    cbp_pool_run(b->mem->pool, b->cut, strip_part, b);
-}
-
 /* ---- the workspace ---- */
 
-/* Rows of a block, and outputs at a time, so that a Jacobian of them has at most as many rows as a chain has terms */
+/* Rows of a block */
 static int64_t rows_of(const cbp_net *net, int64_t n, cbp_mode mode) {
-    const int64_t most = mode == CBP_MATRIX ? CBP_CURVE_ROWS / net->n_out : CBP_CURVE_ROWS;
-    return cbp_smaller(n, most > 0 ? most : 1);
+    return cbp_smaller(n, mode == CBP_MATRIX ? cbp_matrix_rows(net) : CBP_CURVE_ROWS);
 }
 
 /* The next `bytes` from offset *used of the workspace; NULL without one */
@@ -172,7 +134,6 @@ static void *take(char *work, size_t *used, size_t bytes) {
 /* Where everything lies for blocks of m rows; returns the size of it all */
 static size_t lay_out(cbp_chunk *b, const cbp_net *net, int64_t m, cbp_mode mode, char *work) {
     const size_t rows = (size_t)m, real = net->real;
-    const size_t outputs = (size_t)cbp_smaller(net->n_out, CBP_CURVE_ROWS);
     b->f = cbp_frame_at(net, m, mode, work);
     size_t used = b->f.bytes;
     b->t = cbp_frame_turned(net, m, work ? work + used : NULL);
@@ -183,24 +144,24 @@ static size_t lay_out(cbp_chunk *b, const cbp_net *net, int64_t m, cbp_mode mode
     b->e0 = take(work, &used, rows * (size_t)net->n_in * real);
     b->v = take(work, &used, (size_t)net->n_params * real);
     if (mode == CBP_MATRIX) {
-        b->jac = take(work, &used, rows * outputs * (size_t)net->n_params * real);
-        b->bent = take(work, &used, rows * outputs * (size_t)net->n_params * real);
+        b->pairs = take(work, &used, rows * (size_t)cbp_matrix_numbers(net) * real);
+        b->places = take(work, &used, CBP_MAX_PARTS * cbp_matrix_room(net, m));
     }
     return used;
 }
 
 size_t cbp_curve_bytes(const cbp_net *net, int64_t n, cbp_mode mode) {
-    const double rows = (double)rows_of(net, n, mode), outputs = (double)cbp_smaller(net->n_out, CBP_CURVE_ROWS);
-    const double vectors = 1 + (mode == CBP_MATRIX ? 2 * rows * outputs : 0);
+    const double rows = (double)rows_of(net, n, mode), matrix = mode == CBP_MATRIX;
     const double each_row = 16.0 * ((double)net->units + net->n_in + net->widest + (double)net->joined) + 256;
+    const double more = matrix * ((double)cbp_matrix_numbers(net) + 64.0 * net->widest + 4096);
     cbp_chunk b = {.net = net};
-    if (8 * (rows * each_row + vectors * (double)net->n_params) > (double)(SIZE_MAX / 4)) return 0;
+    if (8 * (rows * (each_row + more) + (double)net->n_params) > (double)(SIZE_MAX / 4)) return 0;
     return lay_out(&b, net, rows_of(net, n, mode), mode, NULL);
 }
 
 /* A block for a purpose; `rows` at most in it */
 static cbp_chunk new_chunk(const cbp_net *net, const cbp_mem *mem, cbp_aim aim, int64_t rows) {
-    cbp_chunk b = {.net = net, .mem = mem, .aim = aim, .n_outputs = net->n_out};
+    cbp_chunk b = {.net = net, .mem = mem, .aim = aim};
     lay_out(&b, net, rows, aim == CBP_FOR_MATRIX ? CBP_MATRIX : CBP_CURVE, mem->work);
     if (aim != CBP_FOR_INPUTS) b.e0 = NULL;
     if (b.still) memset(b.still, 0, (size_t)rows * (size_t)net->n_in * net->real);
@@ -216,17 +177,15 @@ static void take_rows(cbp_chunk *b, const cbp_data *data, int64_t first, int64_t
 /* ---- the calls ---- */
 
 static void run_up(cbp_chunk *b) {
-    const double products = cbp_is_along(b->aim) || b->aim == CBP_FOR_MATRIX ? 12.0 : 4.0;
+    const int by_outputs = b->aim == CBP_FOR_MATRIX || b->aim == CBP_FOR_OUTPUTS || b->aim == CBP_FOR_INPUTS;
+    const double products = by_outputs ? 8.0 * b->net->n_out : cbp_is_along(b->aim) ? 12.0 : 4.0;
     b->cut = cbp_cut_for(b->mem->pool, products * (double)b->f.m * (double)b->net->n_params);
     if (b->net->own_loss) b->cut = (cbp_cut){1, 1}; /* in the thread that called */
-    cbp_pool_run(b->mem->pool, b->cut, up_part, b);
+    b->rows = b->cut;
+    cbp_pool_run(b->mem->pool, b->rows, up_part, b);
 }
 
-static void run_outputs(cbp_chunk *b) {
-    const double elements = (double)b->f.m * b->n_outputs * (double)b->net->n_params;
-    b->cut = cbp_cut_for(b->mem->pool, WRITE_FLOPS * elements);
-    cbp_pool_run(b->mem->pool, b->cut, jacobian_part, b);
-}
+static void run_outputs(cbp_chunk *b) { cbp_pool_run(b->mem->pool, b->rows, jacobian_part, b); }
 
 static void clear_fixed(const cbp_net *net, const cbp_mem *mem, void *x) {
     for (int l = 1; l <= net->n_layers; l++) {
@@ -235,16 +194,6 @@ static void clear_fixed(const cbp_net *net, const cbp_mem *mem, void *x) {
             memset(cbp_at(net, x, s->theta), 0, ((size_t)s->n_in + 1) * (size_t)s->n_out * net->real);
     }
     if (mem->mask) net->k->hold(net->n_params, mem->mask, NULL, x);
-}
-
-/* The matrix of a block's rows, outputs in groups */
-static void add_matrix(cbp_chunk *b, void *matrix) {
-    const int all = b->net->n_out;
-    for (b->first_output = 0; b->first_output < all; b->first_output += CBP_CURVE_ROWS) {
-        b->n_outputs = (int)cbp_smaller(all - b->first_output, CBP_CURVE_ROWS);
-        run_outputs(b);
-        run_strips(b, matrix);
-    }
 }
 
 /* sum := the gradient, unless it is NULL, and `result` what the purpose makes, over all rows; adds to *total */
@@ -260,7 +209,7 @@ static void run_blocks(cbp_chunk *b, const cbp_data *data, void *gradient, void 
         net->k->weighted_sum(b->f.m, b->data.weight, b->f.c, &total->cost, &total->weight);
         if (gradient) run_sum(b, gradient, 0);
         if (cbp_is_along(b->aim)) run_sum(b, result, 1);
-        if (b->aim == CBP_FOR_MATRIX) add_matrix(b, result);
+        if (b->aim == CBP_FOR_MATRIX) cbp_matrix_add(b, result);
     }
 }
 
@@ -289,15 +238,17 @@ static void finish_vector(const cbp_net *net, const cbp_mem *mem, cbp_sums sums,
     clear_fixed(net, mem, x);
 }
 
-/* The lower triangle from the upper, some columns at a time */
-static void mirror(const cbp_net *net, void *matrix) {
-    enum { STEP = 32 };
+/* Rows and columns of parameters that the mask fixes := 0 */
+static void clear_crosses(const cbp_net *net, const cbp_mem *mem, void *matrix) {
+    static const double zero = 0;
     const int64_t n = net->n_params;
-    for (int64_t i = 0; i < n; i += STEP)
-        for (int64_t j = i; j < n; j += STEP)
-            for (int64_t r = j; r < n && r < j + STEP; r++)
-                for (int64_t c = i; c < r && c < i + STEP; c++)
-                    memcpy(cbp_at(net, matrix, r * n + c), cbp_at(net, matrix, c * n + r), net->real);
+    for (int64_t i = 0; i < n; i++) {
+        void *const row = cbp_at(net, matrix, i * n);
+        if (memcmp(cbp_at(net, mem->mask, i), &zero, net->real) == 0)
+            memset(row, 0, (size_t)n * net->real);
+        else
+            net->k->hold(n, mem->mask, NULL, row);
+    }
 }
 
 /* The sums in the upper triangle become the matrix of the objective; l2 stands on its diagonal */
@@ -319,7 +270,8 @@ static void finish_matrix(const cbp_net *net, const cbp_mem *mem, cbp_sums sums,
             if (mem->mask) net->k->hold(1, cbp_at(net, mem->mask, i), NULL, diagonal);
         }
     }
-    mirror(net, matrix);
+    cbp_matrix_complete(net, matrix);
+    if (mem->mask) clear_crosses(net, mem, matrix);
 }
 
 /* Whether the Hessian of the loss is the identity, so that the Jacobian is its own product with that */
@@ -339,7 +291,7 @@ static cbp_sums run_purpose(const cbp_net *net, const cbp_mem *mem, const cbp_da
         memcpy(b.v, v, (size_t)net->n_params * net->real);
         clear_fixed(net, mem, b.v);
     }
-    if (aim == CBP_FOR_MATRIX && !data->weight && is_flat(net)) b.bent = b.jac;
+    b.flat = !data->weight && is_flat(net);
     run_blocks(&b, data, gradient, result, &sums);
     if (gradient) finish_vector(net, mem, sums, mem->theta, 1, gradient);
     if (cbp_is_along(aim)) finish_vector(net, mem, sums, b.v, 0, result);

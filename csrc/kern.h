@@ -102,6 +102,13 @@ typedef struct {
     void (*product)(int64_t m, int64_t n, int64_t k, cbp_strided a, cbp_strided b, const void *init, void *c,
                     int64_t ldc, int passing, void *room, cbp_finish *finish, void *ctx);
 
+    void (*mirror)(int64_t n, void *a, int64_t ld); /* a (n, n): below the diagonal := what is above it */
+    /* Pairs (matrix.c). prepend: out (rows, n + 1) := [1 a]. pairs: each row of out, ldo reals apart, := a_0 b, a_1 b,
+     * .. one after the other, where a[na] and b[nb] are rows of their matrices, lda and ldb reals apart; `upper`: a_j
+     * times b from b_j on, na <= nb; add: fma to what is there. */
+    void (*prepend)(int64_t rows, int64_t n, const void *a, void *out);
+    void (*pairs)(int64_t rows, int64_t na, int64_t nb, int upper, int add, const void *a, int64_t lda, const void *b,
+                  int64_t ldb, void *out, int64_t ldo);
     /* at (n, m), ld reals from row to row, := a (m, n) transposed; zeros as far as the last vector of a row goes */
     void (*transpose)(int64_t m, int64_t n, const void *a, void *at, int64_t ld);
 

@@ -92,6 +92,7 @@ static inline void *cbp_at(const cbp_net *net, const void *base, int64_t index) 
 /* rows x cols from `from` to `to`, whose rows lie so many reals apart */
 static inline void cbp_copy_rows(const cbp_net *net, int64_t rows, int64_t cols, const void *from, int64_t from_row,
                                  void *to, int64_t to_row) {
+    if (cols == from_row && cols == to_row) cols *= rows, rows = 1;
     for (int64_t i = 0; i < rows; i++)
         memcpy(cbp_at(net, to, i * to_row), cbp_at(net, from, i * from_row), (size_t)cols * net->real);
 }

@@ -35,6 +35,7 @@ INCLUDES = {
     "net.h": ["kern.h", "pool.h"],
     "curve.h": ["net.h"],
     "along.c": ["curve.h"],
+    "matrix.c": ["curve.h"],
     "curve.c": ["curve.h", "prim.h"],
     "tables.c": ["cbp.h", "*.def"],
     "cpu.c": ["kern.h", "prim.h"],

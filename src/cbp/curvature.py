@@ -158,9 +158,9 @@ class Curvature(State):
         Notes
         -----
         G = sum_r s_r J_r^T H_r J_r / sum_r s_r (with reduction="sum" not divided), where J_r is the Jacobian of what
-        the loss sees of row r, and H_r the Hessian of the loss by that (Schraudolph, Neural Computation 14, 2002). A loss
-        sees the activations; one that is computed together with its output activation, or belongs to a row-wise one,
-        sees the net inputs. For squared errors G is J^T J. Penalties l2 add to the diagonal.
+        the loss sees of row r, and H_r the Hessian of the loss by that (Schraudolph, Neural Computation 14, 2002). A
+        loss sees the activations; one that is computed together with its output activation, or belongs to a row-wise
+        one, sees the net inputs. For squared errors G is J^T J. Penalties l2 add to the diagonal.
 
         Examples
         --------

@@ -69,9 +69,10 @@ class LevenbergMarquardt(Damped):
         Training ends where the gradient of the objective is no longer than this: "minimum gradient".
     goal : float, default 0
         Training ends where the objective is from 0 to this: "goal".
-    damping : {"factor", "gain"}, default "factor"
-        How mu changes: by the factors above; or by how well the objective falls compared with its model (Nielsen). Then
-        mu, at the start, is in units of the greatest entry of the diagonal of W G, and the factors mean nothing.
+    damping : {"factor", "gain", "nielsen"}, default "factor"
+        How mu changes after a step: by `mu_dec` always; or by how well the objective fell compared with its model,
+        which saves many trials in vain: Fletcher's rule, or Nielsen's. For Nielsen's, mu is in units of the greatest
+        entry of the diagonal of W G at the start, and the factors mean nothing.
     max_fail : int or None, default 6
         With validation, training ends after so many steps in a row without a new smallest val_loss; None: never.
 
@@ -92,15 +93,17 @@ class LevenbergMarquardt(Damped):
                                   else mu = mu_inc mu, and again from the same G
 
     For half_squared_error W G is the Jacobian's product with itself, as in the paper. Where G is not positive definite,
-    mu rises as after a trial in vain. Nielsen's rule divides the fall by that of the model, rho = 2 W (J - J') /
-    (p (mu p - W g)), and takes mu = mu max(1/3, 1 - (2 rho - 1)^3) after a step, else mu = nu mu, with nu = 2, 4, 8 ...
+    mu rises as after a trial in vain. The other rules divide the fall by that of the model, rho = 2 W (J - J') /
+    (p (mu p - W g)). Fletcher's: after a step mu = mu_dec mu if rho > 0.75, mu_inc mu if rho < 0.25, else as it was.
+    Nielsen's: mu = mu max(1/3, 1 - (2 rho - 1)^3) after a step, else mu = nu mu, with nu = 2, 4, 8 ...
 
     The History has the columns mu, the damping for the next step, and gradient, the length of g after the step. The
     solve is in float64 for every network; a float32 network ends sooner, where rounding hides the fall: use
     ``dtype="float64"``.
 
     Hagan and Menhaj, IEEE Transactions on Neural Networks 5 (1994); Levenberg, Quarterly of Applied Mathematics 2
-    (1944); Marquardt, SIAM Journal 11 (1963); Nielsen, report IMM-REP-1999-05, Technical University of Denmark.
+    (1944); Marquardt, SIAM Journal 11 (1963); Fletcher, report AERE-R 6799, Harwell (1971); Nielsen, report
+    IMM-REP-1999-05, Technical University of Denmark.
 
     Examples
     --------
@@ -123,14 +126,14 @@ class LevenbergMarquardt(Damped):
         "goal": 0.0,
         "damping": "factor",
     }
-    choices: ClassVar[dict[str, tuple[str, ...]]] = {"damping": ("factor", "gain")}
+    choices: ClassVar[dict[str, tuple[str, ...]]] = {"damping": ("factor", "gain", "nielsen")}
     damping: str
 
     def begin(self, objective: Objective, state: MethodState) -> float:
         """Make G at the parameters as they are."""
         system = state.cache["system"] = System(objective, type(self).__name__)
         system.take(objective.theta)
-        if self.damping == "gain" and "mu" not in state.numbers:
+        if self.damping == "nielsen" and "mu" not in state.numbers:
             greatest = max(system.G.diagonal().tolist(), default=0.0)
             state.numbers["mu"] = self.mu * objective.weight * greatest or self.mu
         return system.loss
@@ -162,7 +165,7 @@ class LevenbergMarquardt(Damped):
     def _search(self, objective: Objective, system: System, mu: float) -> tuple[float, Array | None]:
         """Return the damping for the step after this, and the point where the objective is less; or none."""
         theta, weight, growth = objective.theta, objective.weight, self.mu_inc
-        if self.damping == "gain":
+        if self.damping == "nielsen":
             growth = 2.0
         while mu <= self.mu_max:
             p = system.solve(mu / weight, system.gradient)
@@ -173,7 +176,7 @@ class LevenbergMarquardt(Damped):
                 if fall > 0:
                     return max(mu * self._factor(system, p, mu / weight, fall), LEAST_MU), there
             mu *= growth
-            if self.damping == "gain":
+            if self.damping == "nielsen":
                 growth *= 2.0
         return mu, None
 
@@ -183,5 +186,7 @@ class LevenbergMarquardt(Damped):
             return self.mu_dec
         model = 0.5 * (shift * _core.dot(p, p) + _core.dot(p, system.gradient))
         rho = fall / model if model > 0 else math.inf
+        if self.damping == "gain":
+            return self.mu_dec if rho > 0.75 else self.mu_inc if rho < 0.25 else 1.0
         excess = 2 * min(rho, 1.0) - 1
         return max(1 / 3, 1 - excess * excess * excess)
