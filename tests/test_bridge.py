@@ -5,6 +5,7 @@ import pytest
 from helpers import same_bytes
 
 import cbp
+from cbp import _core
 from cbp.methods import objective
 
 
@@ -83,3 +84,21 @@ def test_data_are_scaled_as_the_network_has_learned():
     net.learn_scaling(X, y)
     J, _ = objective(net, X, y)(net.params)
     assert pytest.approx(net.loss(X, y)) == J
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_point_on_a_line_is_where_moved_and_gradient_say(dtype, weighted):
+    net, X, y = problem(dtype)
+    weight = np.linspace(0.5, 2, len(X)) if weighted else None
+    f = objective(net, X, y, weight)
+    direction = np.random.default_rng(3).normal(size=f.n)
+    loss, slope, there, gradient = f.along(f.theta, direction, 0.3)
+    expected = f.moved(f.theta, direction * 0.3)
+    assert (there.dtype, gradient.dtype) == (dtype, np.float64)
+    assert there.tobytes() == expected.tobytes() != f.theta.tobytes()
+    assert (loss, gradient.tobytes()) == (f.gradient(expected)[0], f.gradient(expected)[1].tobytes())
+    assert slope == _core.dot(direction, gradient)
+    f.accept(there)
+    assert net.gradient(X, y, weight) == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(gradient, net.grad, rtol=1e-3 if dtype == "float32" else 1e-9, atol=1e-6)

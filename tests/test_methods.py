@@ -14,7 +14,7 @@ from scipy import sparse
 from small import everything, net, teacher
 
 import cbp
-from cbp import _core, methods, optimizers
+from cbp import methods, optimizers
 from cbp.methods import LevenbergMarquardt, Method, _memory
 
 every_method = pytest.mark.parametrize("name", methods.by_name)
@@ -45,19 +45,6 @@ def test_signature_and_documentation_have_every_argument(name):
     assert list(parameters)[-1] == "max_fail"
     assert all(f"{key}" in cls.__doc__ for key in parameters)
     assert cls.__doc__.count(">>>") >= 2
-
-
-@pytest.mark.parametrize("base", [methods.SCG, optimizers.Adam])
-def test_a_subclass_checks_its_arguments_for_itself(base):
-    class Doubled(base):
-        def _checked(self, name, value):
-            return value * 2 if isinstance(value, float) else super()._checked(name, value)
-
-    name = next(iter(base.fields))
-    usual = base().__dict__[name]
-    assert [Doubled().__dict__[name], Doubled().__dict__[name], base().__dict__[name]] == [usual * 2, usual * 2, usual]
-    assert list(Doubled(**{name: 0.25}).__dict__) == list(base().__dict__)
-    assert Doubled(0.25).__dict__[name] == 0.5
 
 
 @every_method
@@ -360,26 +347,6 @@ def test_training_goes_on_from_a_checkpoint(when, tmp_path):
 def test_there_is_no_rate_to_reduce():
     with pytest.raises(ValueError, match="ReduceOnPlateau changes the learning rate, which LevenbergMarquardt has not"):
         net().fit(X, Y, optimizer="levenberg_marquardt", callbacks=cbp.ReduceOnPlateau())
-
-
-# ---- the objective ----
-
-
-@pytest.mark.parametrize("weight", [None, np.linspace(0.5, 2, len(X))])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_point_on_a_line_is_where_moved_and_gradient_say(dtype, weight):
-    network = net(dtype=dtype)
-    f = methods.objective(network, X, Y, weight)
-    direction = np.random.default_rng(3).normal(size=f.n)
-    loss, slope, there, gradient = f.along(f.theta, direction, 0.3)
-    expected = f.moved(f.theta, direction * 0.3)
-    assert (there.dtype, gradient.dtype) == (dtype, np.float64)
-    assert there.tobytes() == expected.tobytes() != f.theta.tobytes()
-    assert (loss, gradient.tobytes()) == (f.gradient(expected)[0], f.gradient(expected)[1].tobytes())
-    assert slope == _core.dot(direction, gradient)
-    f.accept(there)
-    network.gradient(X, Y, weight)
-    np.testing.assert_allclose(gradient, network.grad, rtol=1e-3 if dtype == "float32" else 1e-9, atol=1e-6)
 
 
 # ---- sentences ----

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 import cbp
-from cbp import optimizers
+from cbp import methods, optimizers
 
 ROWS = {row["name"]: row for row in cbp._core.table("optimizers")}
 CLASSES = [getattr(optimizers, name) for name in optimizers.__all__ if name not in ("Optimizer", "get")]
@@ -113,3 +113,16 @@ def test_one_object_may_serve_two_networks():
             net.partial_fit([[1.0]], [1], optimizer=shared)
     assert nets[0] == nets[1]
     assert nets[0]._memory.t == 2
+
+
+@pytest.mark.parametrize("base", [methods.SCG, optimizers.Adam])
+def test_a_subclass_checks_its_arguments_for_itself(base):
+    class Doubled(base):
+        def _checked(self, name, value):
+            return value * 2 if isinstance(value, float) else super()._checked(name, value)
+
+    name = next(iter(base.fields))
+    usual = base().__dict__[name]
+    assert [Doubled().__dict__[name], Doubled().__dict__[name], base().__dict__[name]] == [usual * 2, usual * 2, usual]
+    assert list(Doubled(**{name: 0.25}).__dict__) == list(base().__dict__)
+    assert Doubled(0.25).__dict__[name] == 0.5

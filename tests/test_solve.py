@@ -226,6 +226,16 @@ def test_a_damped_system_that_is_not_positive_definite_has_no_solution():
     assert _core.damped_solve(a, 3.0, np.ones(2), work).tolist() == [0.25, 1.0]
 
 
+@pytest.mark.parametrize("n", [0, 1, 5, 64])
+def test_an_update_of_rank_two_is_rounded_as_it_is_written(n):
+    rng = np.random.default_rng(n)
+    a, s, w = rng.normal(size=(n, n)), rng.normal(size=n), rng.normal(size=n)
+    expected = a + (s[:, None] * w + w[:, None] * s)
+    assert _core.updated(a, s, w).tobytes() == expected.tobytes()
+    with pytest.raises(ValueError, match="expected shape"):
+        _core.updated(a, s, np.ones(n + 1))
+
+
 REFUSED = {
     "not square": (ValueError, lambda: _core.cholesky(np.ones((2, 3)))),
     "a vector": (ValueError, lambda: _core.cholesky(np.ones(4))),

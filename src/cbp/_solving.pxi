@@ -105,6 +105,21 @@ def times(a, x):
     return out
 
 
+def updated(a, s, w):
+    """a + (s w^T + w s^T), new, of a matrix (n, n) and two vectors; each element is rounded as it stands here."""
+    cdef Py_ssize_t n, i, j
+    cdef const double *old = square(a, &n)
+    cdef const double *first = <const double *>data_of(s, NPY_FLOAT64, n, 0)
+    cdef const double *second = <const double *>data_of(w, NPY_FLOAT64, n, 0)
+    out = np.empty((n, n))
+    cdef double *new = <double *>PyArray_DATA(<PyArrayObject *>out)
+    with nogil:
+        for i in range(n):
+            for j in range(n):
+                new[i * n + j] = old[i * n + j] + (first[i] * second[j] + second[i] * first[j])
+    return out
+
+
 cdef class Pairs:
     """The last steps of an L-BFGS: s, how the parameters changed, y, how the gradient did, each (n,)."""
 

@@ -254,10 +254,15 @@ def _read_layers(layers: Any, hidden: Any, output: Any, loss: Row | OwnLoss | No
     if isinstance(layers[0], Dense):
         raise TypeError("layers must start with the number of inputs, like [64, Dense(10)]")
     n_in = whole(layers[0], "the number of inputs", 1, MAX_UNITS)
-    dense = [layer if isinstance(layer, Dense) else Dense(layer) for layer in layers[1:]]
-    last = output_of(dense[-1].units, loss, hidden) if output is None else output
-    resolved = [layer.resolved(hidden) for layer in dense[:-1]] + [dense[-1].resolved(last)]
-    return n_in, tuple(layer.placed(number, len(resolved)) for number, layer in enumerate(resolved, 1))
+    top = layers[-1]
+    units = top.units if isinstance(top, Dense) else whole(top, "the number of units", 1, MAX_UNITS)
+    last = output_of(units, loss, hidden) if output is None else output
+    wanted = [(layer, hidden) for layer in layers[1:-1]] + [(top, last)]
+    # What was not made here is copied
+    return n_in, tuple(
+        layer.resolved(default).placed(number, len(wanted)) if isinstance(layer, Dense) else Dense(layer, default)
+        for number, (layer, default) in enumerate(wanted, 1)
+    )
 
 
 def _read_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -265,6 +270,6 @@ def _read_dtype(dtype: DTypeLike) -> np.dtype[Any]:
         found = np.dtype(dtype)
     except TypeError:
         found = None
-    if dtype is None or found is None or found.name not in DTYPES:
+    if dtype is None or found is None or found.kind != "f" or found.itemsize not in (4, 8):
         raise ValueError(f"dtype must be float32 or float64, not {dtype!r}")
-    return np.dtype(found.name)
+    return np.dtype(f"f{found.itemsize}")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from cbp.methods._objective import Objective
 
 ROUNDING = float(np.finfo(np.float64).eps)
-BLOCK = 2**15  # numbers of a matrix that are changed at a time
 
 
 class LBFGS(Descent):
@@ -160,11 +159,7 @@ class BFGS(Descent):
             np.fill_diagonal(before, product / square)
         known = _core.times(before, y)
         w = s * (0.5 * (1 + _core.dot(y, known) / product) / product) - known / product
-        inverse, rows = np.empty_like(before), max(1, BLOCK // len(s))
-        for i in range(0, len(s), rows):
-            part = slice(i, i + rows)
-            np.add(before[part], s[part, None] * w + w[part, None] * s, out=inverse[part])
-        state.vectors["inverse"] = inverse
+        state.vectors["inverse"] = _core.updated(before, s, w)
         state.numbers["updates"] += 1
 
     def _forget(self, state: MethodState) -> bool:
