@@ -100,6 +100,12 @@ TASKS: dict[str, Callable[[], Task]] = {
 # name: how it is called in tables, module of descents, function, its arguments
 WAYS: dict[str, tuple[str, str, str, dict[str, Any]]] = {
     "lm": ("cbp LevenbergMarquardt", "own", "method", {"name": "LevenbergMarquardt", "steps": 500}),
+    "lm-gain": (
+        "cbp LevenbergMarquardt, gain",
+        "own",
+        "method",
+        {"name": "LevenbergMarquardt", "steps": 500, "damping": "gain"},
+    ),
     "br": (
         "cbp BayesianRegularization",
         "own",

@@ -40,7 +40,15 @@ def training(task: Task, theta: np.ndarray, goal: float, steps: int, optimizer: 
     return run
 
 
-def method(task: Task, theta: np.ndarray, goal: float, name: str, steps: int = STEPS, squared: bool = False) -> Run:
+def method(
+    task: Task,
+    theta: np.ndarray,
+    goal: float,
+    name: str,
+    steps: int = STEPS,
+    squared: bool = False,
+    **settings: Any,
+) -> Run:
     """A full-batch method; `squared` is for squared errors only."""
     from cbp import methods
 
@@ -48,7 +56,7 @@ def method(task: Task, theta: np.ndarray, goal: float, name: str, steps: int = S
         raise Refusal("for squared errors only")
     cls = getattr(methods, name)
     own = "goal" in cls.fields
-    return training(task, theta, goal, steps, cls(goal=goal) if own else cls(), not own)
+    return training(task, theta, goal, steps, cls(goal=goal, **settings) if own else cls(**settings), not own)
 
 
 def optimizer(task: Task, theta: np.ndarray, goal: float, name: str, **settings: float) -> Run:
