@@ -5,6 +5,8 @@ Gauss-Newton matrix is put together from that Jacobian and a complex step of the
 second derivatives that the tables hold.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from helpers import (
@@ -302,6 +304,18 @@ def test_many_outputs_are_taken_in_groups():
     assert relative(net.gauss_newton(X, y), J.T @ J / 3) < 1e-9
     v = rng.normal(0, 1, net.n_params)
     assert relative(net.gauss_newton(X, y, v), J.T @ (J @ v) / 3) < 1e-9
+
+
+def test_any_number_of_threads_may_ask_one_network():
+    net, X, y, s, v = special("skips", m=600)
+    want = [net.hvp(X[:n], y[:n], v, s[:n]) for n in (600, 17)]
+
+    def ask(i):
+        n = (600, 17)[i % 2]
+        return same_bytes(net.hvp(X[:n], y[:n], v, s[:n]), want[i % 2])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(ask, range(200)))
 
 
 # ---- fixed parameters, calls, errors ----

@@ -36,6 +36,11 @@ cdef void give_back(Memory memory, void *work) noexcept:
     free_workspace(work)
 
 
+def release(Memory memory not None):
+    """Let the workspace go that the last look at the curvature left."""
+    give_back(memory, NULL)
+
+
 cdef void *wanted_array(array, Memory memory, Py_ssize_t rows) except? NULL:
     """The numbers of an array (P,), or (rows, P), to be filled, or NULL for None."""
     if array is None:

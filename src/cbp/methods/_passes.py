@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbp import _core
 from cbp._passes import ArrayPasses
 from cbp._samples import Samples, split
 from cbp._sources import is_mapped, is_sparse
@@ -72,10 +73,12 @@ class MethodPasses(ArrayPasses):
         return "validation" if self.fails >= self.method.max_fail else ""
 
     def end(self, reason: str) -> None:
-        """Go back to the parameters that were best, if validation ended the training, with a new state."""
+        """Go back to the parameters that were best, if validation ended the training, with a new state; free memory."""
         if reason == "validation" and self.best is not None:
             self.net.params[:] = self.best
             self.net._method_state = type(self.state)(self.state.iterations)
+        self.state.cache.clear()
+        _core.release(self.net._memory)
 
     def _judge(self, loss: float) -> None:
         """Note a loss of the validation, and the parameters if it is the smallest."""
