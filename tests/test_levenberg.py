@@ -47,13 +47,12 @@ def nielsen(theta, X, y, s, hidden, steps, tau=1e-3):
     return path
 
 
-def fletcher(theta, X, y, s, hidden, steps, tau=1e-3, mu_dec=0.1, mu_inc=10.0):
+def fletcher(theta, X, y, s, hidden, steps, mu=1e-3, mu_dec=0.1, mu_inc=10.0):
     """Fletcher's rule, AERE-R 6799, 1971, for the damping of Hagan and Menhaj: by quarters of the gain."""
-    path, mu = [], None
+    path = []
     while len(path) < steps:
         a, J = outputs(theta, X, hidden)
         A, g, cost = (J * s[:, None]).T @ J, J.T @ (s * (a - y)), s @ (a - y) ** 2 / 2
-        mu = tau * A.diagonal().max() if mu is None else mu
         h = np.linalg.solve(A + mu * np.eye(len(theta)), -g)
         model = -(g @ h + h @ A @ h / 2)
         gain = (cost - s @ (outputs(theta + h, X, hidden)[0] - y) ** 2 / 2) / model
@@ -197,7 +196,7 @@ def test_fixed_parameters_stay_and_the_others_go_as_if_they_were_no_parameters(d
     assert network.params[~mask].tobytes() == before[~mask].tobytes()
     a, J = outputs(theta, X, 3)
     A = J[:, chosen].T @ J[:, chosen]
-    mu = 2.0 * (A.diagonal().max() if damping != "factor" else 1)
+    mu = 2.0 * (A.diagonal().max() if damping == "nielsen" else 1)
     theta[chosen] -= np.linalg.solve(A + mu * np.eye(len(chosen)), J[:, chosen].T @ (a - y))
     np.testing.assert_allclose(network.params, theta, rtol=1e-9 if dtype == "float64" else 1e-3)
 

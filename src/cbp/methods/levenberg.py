@@ -71,8 +71,8 @@ class LevenbergMarquardt(Damped):
         Training ends where the objective is from 0 to this: "goal".
     damping : {"factor", "gain", "nielsen"}, default "factor"
         How mu changes after a step: by `mu_dec` always; or by how well the objective fell compared with its model,
-        which saves many trials in vain: "gain" is Fletcher's rule, "nielsen" Nielsen's, to which the factors mean
-        nothing. With both, `mu` is in units of the greatest entry of the diagonal of W G at the start.
+        which saves many trials in vain: Fletcher's rule, or Nielsen's. For Nielsen's, mu is in units of the greatest
+        entry of the diagonal of W G at the start, and the factors mean nothing.
     max_fail : int or None, default 6
         With validation, training ends after so many steps in a row without a new smallest val_loss; None: never.
 
@@ -133,7 +133,7 @@ class LevenbergMarquardt(Damped):
         """Make G at the parameters as they are."""
         system = state.cache["system"] = System(objective, type(self).__name__)
         system.take(objective.theta)
-        if self.damping != "factor" and "mu" not in state.numbers:
+        if self.damping == "nielsen" and "mu" not in state.numbers:
             greatest = max(system.G.diagonal().tolist(), default=0.0)
             state.numbers["mu"] = self.mu * objective.weight * greatest or self.mu
         return system.loss
