@@ -163,8 +163,7 @@ static void place_pairs(const task *t) {
             t->base[at] = (s->theta + (int64_t)i * s->n_out) * net->n_params + other->theta + (int64_t)k * other->n_out;
 }
 
-/* Where a product goes whose element (r, c) belongs at `at` + r * row + c * col, and how many rows of it belong there
- */
+/* Where a product goes: element (r, c) to `at` + r * row + c * col, of rows that are less than `rows` */
 typedef struct {
     const cbp_net *net;
     void *at;
@@ -212,9 +211,9 @@ static void run_single(const cbp_chunk *b, int l, void *x, void *room) {
 
 static void run_task(const cbp_chunk *b, int64_t number, int thread) {
     const cbp_net *net = b->net;
-    char *const place = (char *)b->places + (size_t)thread * cbp_matrix_room(net, b->f.m);
-    void *const x = place + (size_t)most_pairs(net) * sizeof(int64_t);
-    task t = {.b = b, .base = (int64_t *)place};
+    char *const mine = (char *)b->places + (size_t)thread * cbp_matrix_room(net, b->f.m);
+    void *const x = mine + (size_t)most_pairs(net) * sizeof(int64_t);
+    task t = {.b = b, .base = (int64_t *)mine};
     find_task(net, number, &t);
     if (cbp_is_frozen(b->mem, t.l) || cbp_is_frozen(b->mem, t.k)) return;
     if (n_out(net, t.k) == 1) {
