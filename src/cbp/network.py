@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
@@ -351,3 +351,26 @@ class Network(Textbook, Trainer, Curvature, Uncertain):
         from cbp import io
 
         io.save(self, path)
+
+    def export(self, path: Path, **options: Any) -> None:
+        """Write what the network computes for other programs: see `cbp.io.export`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            A name that ends in .onnx, .c or .net.
+        **options
+            What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`.
+
+        Raises
+        ------
+        ValueError
+            The ending is not that of a known format, or the format cannot express the network.
+        ImportError
+            A package that the format needs is not installed.
+        OSError
+            The file cannot be written; one that was there before is untouched.
+        """
+        from cbp import io
+
+        io.export(self, path, **options)

@@ -1,6 +1,7 @@
 """Saving and loading, by the ending of the file's name. One module a format.
 
-A format is a module with ``save(net, file)`` and ``load(file, cls)`` on open binary files.
+A format of cbp's own is a module with ``save(net, file)`` and ``load(file, cls)`` on open binary files; it keeps all of a
+network. A module for other programs has ``export(net, path, **options)``; those that read as well have ``load(path)``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
     from cbp._typing import Path
 
-FORMATS = {".npz": "cbp.io.npz"}
+FORMATS = {".npz": "cbp.io.npz", ".safetensors": "cbp.io.safetensors"}
+"""Cbp's own: endings and modules."""
+EXPORTS = {".onnx": "cbp.io.onnx", ".c": "cbp.io.c", ".net": "cbp.io.fann"}
+"""Those of other programs, which do not keep all of a network."""
 
 
 def save(net: Network, path: Path) -> None:
@@ -52,7 +56,7 @@ def save(net: Network, path: Path) -> None:
     ...     os.listdir(folder)
     ['model.npz']
     """
-    module = _module(path)
+    module = _module(path, FORMATS)
     with replacing(path) as file:
         module.save(net, file)
 
@@ -89,13 +93,38 @@ def load(path: Path) -> Network:
     ...     cbp.load(os.path.join(folder, "model.npz")) == net
     True
     """
-    module = _module(path)
+    module = _module(path, FORMATS)
     with open(path, "rb") as file:
         try:
             net: Network = module.load(file, Network)
         except FormatError as error:
             raise FormatError(f"{os.fspath(path)} is not a model that cbp can read: {error}") from None
     return net
+
+
+def export(net: Network, path: Path, **options: Any) -> None:
+    """Write what a network computes for other programs: ONNX, C, FANN, by the ending of the name.
+
+    Parameters
+    ----------
+    net : Network
+    path : str or path-like
+        A name that ends in .onnx, .c or .net. An existing file is replaced.
+    **options
+        What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`.
+
+    Raises
+    ------
+    ValueError
+        The ending is not that of a known format, or the format cannot express the network: the message says what.
+    TypeError
+        The format has no such option.
+    ImportError
+        A package that the format needs is not installed.
+    OSError
+        The file cannot be written; one that was there before is untouched.
+    """
+    _module(path, EXPORTS).export(net, path, **options)
 
 
 @contextlib.contextmanager
@@ -149,8 +178,8 @@ def _sync_folder(folder: str) -> None:
             os.close(handle)
 
 
-def _module(path: Any) -> ModuleType:
+def _module(path: Any, known: dict[str, str]) -> ModuleType:
     ending = os.path.splitext(os.fspath(path))[1]
-    if ending not in FORMATS:
-        raise ValueError(f"a model file ends in {' or '.join(FORMATS)}, not {ending or 'nothing'}: {os.fspath(path)}")
-    return importlib.import_module(FORMATS[ending])
+    if ending not in known:
+        raise ValueError(f"a model file ends in {' or '.join(known)}, not {ending or 'nothing'}: {os.fspath(path)}")
+    return importlib.import_module(known[ending])
