@@ -153,7 +153,7 @@ class Checkpoint(Watcher):
 
         super().__init__("loss" if monitor is None else monitor, mode)
         self.path = os.fspath(path)
-        io._module(self.path)  # a wrong ending is an error now, not after hours of training
+        io._module(self.path, io.FORMATS)  # a wrong ending is an error now, not after hours of training
         self.every = 1 if every is None and seconds is None and updates is None else every
         if self.every is not None:
             self.every = whole(self.every, "every", 1)

@@ -1,7 +1,8 @@
 """Saving and loading, by the ending of the file's name. One module a format.
 
-A format of cbp's own is a module with ``save(net, file)`` and ``load(file, cls)`` on open binary files; it keeps all of a
-network. A module for other programs has ``export(net, path, **options)``; those that read as well have ``load(path)``.
+A format of cbp's own keeps all of a network; it is a module with ``save(net, file)`` and ``load(file, cls)`` on open
+binary files. A module for other programs has ``export(net, path, **options)``; one that reads as well has
+``load(path)``.
 """
 
 from __future__ import annotations
