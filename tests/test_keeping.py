@@ -173,7 +173,7 @@ ERRORS = {
     "ending": (
         lambda: cbp.Checkpoint("net.pickle"),
         ValueError,
-        "a model file ends in .npz, not .pickle: net.pickle",
+        "a model file ends in .npz or .safetensors, not .pickle: net.pickle",
     ),
     "no epochs": (lambda: cbp.Checkpoint("a.npz", every=0), ValueError, "every must be at least 1, not 0"),
     "seconds": (lambda: cbp.Checkpoint("a.npz", seconds=-1), ValueError, "seconds must be at least 0, not -1"),
