@@ -22,6 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 WINDOWS = sys.platform == "win32"
+OPTIONAL = {
+    *("joblib", "keras", "matplotlib", "onnx", "onnxruntime", "pandas", "polars", "safetensors", "scipy", "sklearn"),
+    *("tensorboardX", "threadpoolctl", "torch"),
+}
+"""Packages without which a page that imports them is left out."""
 
 
 def blocks(page):
@@ -84,9 +89,9 @@ def needs(page):
         return "the page's commands are for a POSIX shell"
     if re.search(r"^\$ cc ", text, re.MULTILINE) and not shutil.which("cc"):
         return "no C compiler called cc"
-    if ">>> from scipy" in text and not importlib.util.find_spec("scipy"):
-        return "no SciPy"
-    return None
+    wanted = set(re.findall(r"^(?:>>> )?(?:    )*(?:import|from) (\w+)", text, re.MULTILINE)) & OPTIONAL
+    missing = sorted(name for name in wanted if not importlib.util.find_spec(name))
+    return f"no {', '.join(missing)}" if missing else None
 
 
 def run_page(page, ready):

@@ -62,7 +62,8 @@ GROUND = {
     "_arguments": set(),
     "errors": {"_core"},
     "tables": {"_core", "_arguments", "errors"},
-    "threads": {"_core", "_arguments", "errors"},
+    "_threadpool": {"_core"},
+    "threads": {"_core", "_arguments", "_threadpool"},
     "_configured": set(),
     "optimizers": {"_core", "_arguments", "_configured", "errors", "tables"},
 }

@@ -14,6 +14,7 @@ import numpy as np
 from cbp import _core, _packing, optimizers
 from cbp._scaled import reader_for
 from cbp._spec import Spec
+from cbp._threadpool import announce
 from cbp.layers import Layer, set_mask
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class State(_core.Direct):
 
     def _setup(self, spec: Spec, plan: _core.Plan, params: Array) -> None:
         """Make this a new network that trains in `params`."""
+        announce()
         self._spec, self._plan = spec, plan
         self._memory = _core.Memory(plan, params)
         self._params, self._grad = self._memory.theta, self._memory.grad
