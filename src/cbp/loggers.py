@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from cbp.network import Network
 
 
+BINS = 30  # of a histogram
+
+
 class _Lines(Callback):
     """Base of callbacks that write a line for each epoch."""
 
@@ -235,41 +238,37 @@ class TensorBoard(Callback):
         if batch is not None and self.histograms is None:
             raise ValueError("a batch is for histograms: say after how many epochs, histograms=10")
         self.batch = batch
-        self._make = optional("tensorboardX", "a log for TensorBoard", "tensorboard").SummaryWriter
-        self._writer: Any = None
+        self._path = ""
+        _board("summary")  # absent, it is missed now
 
     def on_fit_begin(self, state: FitState) -> None:
-        """Open a file in the folder."""
-        net = state.network
+        """Begin a file in the folder."""
+        net, protocol = state.network, _board("proto.event_pb2")
         if self.batch is not None:
             net._reader.batch(*self.batch)  # what does not fit is an error now
-        # The name that tensorboardX chooses is the same for all files of one second.
-        suffix = f".{time.time_ns()}"
-        self._writer = self._make(self.folder, purge_step=net.epoch, filename_suffix=suffix)
-        self._writer.add_text("network", _described(net), net.epoch)
+        os.makedirs(self.folder, exist_ok=True)
+        now = time.time_ns()  # TensorBoard takes files in the order of their names
+        self._path = os.path.join(self.folder, f"events.out.tfevents.{now // 10**9}.{os.getpid()}.{now}")
+        start = protocol.SessionLog(status=protocol.SessionLog.START)  # what is there from this step on is out of date
+        text = _board("summary").text("network", _described(net))
+        self._write(protocol.Event(file_version="brain.Event:2"))
+        self._write(protocol.Event(step=net.epoch, session_log=start), protocol.Event(step=net.epoch, summary=text))
 
     def on_epoch_end(self, state: FitState) -> None:
         """Write the figures, perhaps histograms."""
-        step = state.network.epoch - 1
-        for name, value in state.logs.items():
-            self._writer.add_scalar(_tag(name), float(value), step)
+        step, kinds, event = state.network.epoch - 1, _board("summary"), _board("proto.event_pb2").Event
+        found = [kinds.scalar(_tag(name), float(value)) for name, value in state.logs.items()]
         if self.histograms is not None and (step + 1) % self.histograms == 0:
-            for tag, values in _insides(state.network, self.batch):
-                self._add_histogram(tag, values, step)
-        self._writer.flush()
+            found += [kinds.histogram(tag, values, BINS) for tag, values in _insides(state.network, self.batch)]
+        self._write(*(event(step=step, summary=summary) for summary in found))
 
-    def _add_histogram(self, tag: str, values: Array, step: int) -> None:
-        """Write a histogram of the values that are finite, if there are any."""
-        import numpy as np
-
-        finite = values[np.isfinite(values)].astype(np.float64)
-        if finite.size:
-            self._writer.add_histogram(tag, finite, step)
-
-    def on_fit_end(self, state: FitState) -> None:
-        """Close the file."""
-        self._writer.close()
-        self._writer = None
+    def _write(self, *events: Any) -> None:
+        """Add events to the file, which is complete then."""
+        now = time.time()
+        with open(self._path, "ab") as file:
+            for event in events:
+                event.wall_time = now
+                file.write(_record(event.SerializeToString()))
 
     def __repr__(self) -> str:
         batch = "" if self.batch is None else ", batch=..."
@@ -283,6 +282,20 @@ def _tag(name: str) -> str:
     return f"{name.removeprefix('val_')}/validation" if name.startswith("val_") else f"{name}/training"
 
 
+def _board(module: str) -> Any:
+    """Return a module of tensorboardX's. Its writer is not taken: it writes by and by, in a thread of its own."""
+    return optional(f"tensorboardX.{module}", "a log for TensorBoard", "tensorboard")
+
+
+def _record(data: bytes) -> bytes:
+    """Return data as a record of TensorFlow's files: length, check of it, data, check of them."""
+    from struct import pack
+
+    check = _board("record_writer").masked_crc32c
+    length = pack("<Q", len(data))
+    return length + pack("<I", check(length)) + data + pack("<I", check(data))
+
+
 def _described(net: Network) -> str:
     """Return the network in Markdown: in words, and as its configuration."""
     import json
@@ -292,14 +305,18 @@ def _described(net: Network) -> str:
 
 
 def _insides(net: Network, batch: tuple[ArrayLike, ArrayLike] | None) -> Iterator[tuple[str, Array]]:
-    """Yield the tags and numbers of all histograms."""
-    memory, A = net._scratch(), []
+    """Yield the tags of all histograms and the numbers that are finite, float64, where there are any."""
+    import numpy as np
+
+    memory, found = net._scratch(), {}
     if batch is not None:
         memory.gradient(*net._reader.batch(*batch))
-        A = memory.activations()
+    A = memory.activations() if batch is not None else []
     for l, layer in enumerate(net.layers, 1):
-        yield f"layer_{l}/weights", layer.W.ravel()
-        yield f"layer_{l}/biases", layer.b
+        found[f"layer_{l}/weights"], found[f"layer_{l}/biases"] = layer.W, layer.b
         if batch is not None:
-            yield f"layer_{l}/gradients", memory.grad[layer._part]
-            yield f"layer_{l}/activations", A[l].ravel()
+            found[f"layer_{l}/gradients"], found[f"layer_{l}/activations"] = memory.grad[layer._part], A[l]
+    for tag, values in found.items():
+        finite = values[np.isfinite(values)].astype(np.float64)
+        if finite.size:
+            yield tag, finite

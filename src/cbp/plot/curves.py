@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cbp.history import STATE
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _SHARES = {"accuracy", "binary_accuracy", "sign_accuracy", "precision", "recall", "f1"}
 """Metrics from 0 to 1 that are better the larger they are: they share a panel."""
 _LOGARITHMIC = {"learning_rate", "gradient", "mu", "lambda", "step"}
+LABEL = 12  # letters of a scale's name that stand side by side
 _WIDE = 10.0  # a curve is drawn on a logarithmic scale where its largest value is so many times its least
 
 
@@ -184,7 +186,7 @@ def _draw_panel(ax: Any, panel: Panel, history: Mapping[str, Sequence[float]], b
         ax.axvline(best, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
     if panel.label in ("loss", "learning_rate", "gradient") and _is_wide([history[name] for name in panel.names]):
         ax.set_yscale("log")
-    ax.set_ylabel(words(panel.label))
+    ax.set_ylabel("\n".join(textwrap.wrap(words(panel.label), LABEL)))
     bare(ax)
     if panel.label != "learning_rate":
         ax.legend(frameon=False, fontsize="small")
