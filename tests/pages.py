@@ -86,16 +86,22 @@ def needs(page):
         return "no C compiler called cc"
     if ">>> from scipy" in text and not importlib.util.find_spec("scipy"):
         return "no SciPy"
+    if "cbp.TensorBoard(" in text and not importlib.util.find_spec("tensorboardX"):
+        return "no tensorboardX"
     return None
 
 
 def run_page(page, ready):
     """Run every block of a page. ready: source files in its commands, and the objects that stand for them."""
     names = {"__name__": "__main__"}
-    for language, line, text, printed in blocks(page):
-        if language == "console":
-            run_console(page, line, text, ready)
-        elif ">>>" in text:
-            run_doctest(page, line, text, names)
-        else:
-            run_script(page, line, text, printed, names)
+    try:
+        for language, line, text, printed in blocks(page):
+            if language == "console":
+                run_console(page, line, text, ready)
+            elif ">>>" in text:
+                run_doctest(page, line, text, names)
+            else:
+                run_script(page, line, text, printed, names)
+    finally:
+        if pyplot := sys.modules.get("matplotlib.pyplot"):
+            pyplot.close("all")

@@ -50,6 +50,8 @@ def test_every_line_is_named_and_there_is_room_for_a_title(ax, names):
     assert drawn(ax) == {LINES[name]: values for name, values in figures.items()}
     for panel in ax.figure.axes:
         legend = panel.get_legend()
+        if legend is None:
+            continue
         named = {line.get_label() for line in panel.get_lines()} & {*LINES.values()}
         assert {text.get_text() for text in legend.get_texts()} >= named
         assert not legend.get_window_extent().overlaps(ax.title.get_window_extent())
@@ -89,6 +91,23 @@ def test_axes_without_a_grid_are_divided_too():
     learning_curve({"loss": FALLING, "accuracy": FALLING}, ax)
     first, second = (panel.get_position() for panel in figure.axes)
     assert 0.2 <= second.y0 < second.y1 < first.y0 < first.y1 <= 0.9 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("names", "legends"),
+    [
+        (["loss", "val_loss", "val_accuracy", "r2", "val_r2"], [True, False, False]),
+        (["loss", "val_accuracy"], [True, True]),
+        (["loss", "val_loss", "accuracy", "recall"], [True, True]),
+        (["accuracy", "learning_rate"], [True, False]),
+    ],
+)
+def test_a_legend_is_where_colours_do_not_say_it(ax, names, legends):
+    learning_curve(dict.fromkeys(names, FALLING), ax, names=names)
+    assert [panel.get_legend() is not None for panel in ax.figure.axes] == legends
+    colours = {line.get_label(): line.get_color() for panel in ax.figure.axes for line in panel.get_lines()}
+    told = {(label.split()[0], colour) for label, colour in colours.items() if " loss" in label or " r2" in label}
+    assert len(told) == len({side for side, _ in told})  # training has one colour, validation another
 
 
 @pytest.mark.parametrize(("rates", "panels"), [([0.1, 0.1, 0.1], 1), ([0.1, 0.05, 0.025], 2)])
@@ -150,6 +169,7 @@ def test_figures_can_be_chosen(ax):
 def test_what_cannot_be_drawn_is_refused(history, names, sentence):
     from matplotlib import pyplot
 
+    before = pyplot.get_fignums()
     with pytest.raises(ValueError, match=sentence):
         learning_curve(history, names=names)
-    assert pyplot.get_fignums() == []
+    assert pyplot.get_fignums() == before

@@ -1,5 +1,6 @@
 """Pictures of a network: its weights, its activations and gradients. Every colour, width and number is checked."""
 
+import io
 import sys
 
 import numpy as np
@@ -298,6 +299,18 @@ def test_gradients_of_frozen_layers_are_0():
     assert counted(axes[1]) == 18
 
 
+def test_a_network_that_diverged_can_be_looked_at(ax):
+    net = small()
+    net.layers[0].W[0, 0], net.layers[0].W[1, 1], net.layers[0].b[2] = np.nan, np.inf, np.nan
+    network(net, X[0], ax)
+    assert len(lines(ax)["weights 0 > 1"].get_segments()) == 18
+    assert texts(ax).count("nan") == 2 + 3  # tanh of infinity is a number, softmax of NaN is none
+    assert counted(weights(net, Figure().subplots(2))[0]) == 18
+    activations(net, X, Figure().subplots(2))
+    gradients(net, X, RNG.integers(0, 3, 40), Figure().subplots(2))
+    ax.figure.savefig(io.BytesIO())
+
+
 # ---- images ----
 
 
@@ -346,9 +359,10 @@ def test_what_cannot_be_drawn_is_refused_and_leaves_no_figure(name):
     from matplotlib import pyplot
 
     act, sentence = REFUSED[name]
+    before = pyplot.get_fignums()
     with pytest.raises(ValueError, match=sentence):
         act()
-    assert pyplot.get_fignums() == []
+    assert pyplot.get_fignums() == before
 
 
 # ---- the network is only read ----
@@ -375,6 +389,7 @@ def test_a_picture_changes_nothing_and_makes_one_figure(name, tmp_path):
     net.forward(X)
     net.backward(np.arange(40) % 3)
     kept = [array.copy() for array in (*net.activations, *net.deltas[1:], net.grad)]
+    pyplot.close("all")
     state, before = np.random.get_state()[1].copy(), net.__getstate__()  # noqa: NPY002
     drawn = PICTURES[name](net)
     assert len(pyplot.get_fignums()) == 1
@@ -390,9 +405,10 @@ def test_a_picture_changes_nothing_and_makes_one_figure(name, tmp_path):
 def test_with_axes_no_figure_of_pyplot_is_made(ax):
     from matplotlib import pyplot
 
+    before = pyplot.get_fignums()
     network(small(), ax=ax)
     weights(small(), Figure().subplots(2))
-    assert pyplot.get_fignums() == []
+    assert pyplot.get_fignums() == before
 
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch):

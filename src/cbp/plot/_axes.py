@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 PURPOSE, EXTRA = "a picture", "plot"
 BLUE, ORANGE, GREEN, RED, PINK, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 COLOURS = (BLUE, ORANGE, GREEN, RED, PINK, SKY, "#6E5494", "#7F7F7F", "#8C6D1F", "#1B3A57")
-"""The first six are those of Okabe and Ito; beyond ten they begin again, with another marker."""
-MARKERS = "osD^vP*Xph"
+"""The first six are those of Okabe and Ito; beyond ten they begin again, with other markers: there are nine."""
+MARKERS = "osD^vP*Xp"
 PLUS, MINUS = BLUE, RED
 INK, FAINT = "#222222", "0.6"
 DIVERGING = ("#7F2704", "#D55E00", "#FDD0A2", "#FFFFFF", "#9ECAE1", "#0072B2", "#08306B")
@@ -27,7 +27,7 @@ DIVERGING = ("#7F2704", "#D55E00", "#FDD0A2", "#FFFFFF", "#9ECAE1", "#0072B2", "
 
 def module(name: str) -> Any:
     """Return a module of matplotlib's, or say what to install."""
-    return optional(f"matplotlib.{name}" if name else "matplotlib", PURPOSE, EXTRA)
+    return optional(f"matplotlib.{name}", PURPOSE, EXTRA)
 
 
 def new(width: float = 6.4, height: float = 4.8) -> Any:

@@ -184,7 +184,7 @@ def roc(y: ArrayLike, scores: ArrayLike, ax: Any = None, *, labels: Iterable[Any
     ax = new(5.0, 4.8) if ax is None else ax
     ax.plot((0, 1), (0, 1), color=FAINT, linewidth=1, linestyle="--", zorder=0)
     for place, (name, is_one, score) in enumerate(curves):
-        found, taken, _ = _sorted_counts(is_one, score)
+        found, taken = _sorted_counts(is_one, score)
         x, up = taken / taken[-1], found / found[-1]
         area = float(np.sum(np.diff(x) * (up[1:] + up[:-1])) / 2)
         ax.plot(x, up, color=COLOURS[place % len(COLOURS)], label=f"{name}area {area:.4g}", linewidth=1.6)
@@ -225,7 +225,7 @@ def precision_recall(y: ArrayLike, scores: ArrayLike, ax: Any = None, *, labels:
     ax = new(5.0, 4.8) if ax is None else ax
     for place, (name, is_one, score) in enumerate(curves):
         colour = COLOURS[place % len(COLOURS)]
-        found, taken, _ = _sorted_counts(is_one, score)
+        found, taken = _sorted_counts(is_one, score)
         recall, precision = found[1:] / found[-1], found[1:] / (found[1:] + taken[1:])
         average = float(np.sum(np.diff(recall, prepend=0.0) * precision))
         x, up = np.concatenate([[0.0], recall]), np.concatenate([precision[:1], precision])
@@ -261,16 +261,16 @@ def _both(y: Any, predicted: Any, labels: Iterable[Any] | None) -> tuple[Array, 
     (own, k), (said, columns) = labels_of(y, "y"), labels_of(predicted, "predicted")
     if len(own) != len(said):
         raise ValueError(f"there are {len(own)} classes and {len(said)} predictions")
-    known = _known(own) & _known(said)
+    known = are_known(own) & are_known(said)
     if not known.any():
         raise ValueError("there are no rows to draw")
     classes = _classes([own[known], said[known]], max(k, columns), labels)
-    return _numbered(own[known], classes), _numbered(said[known], classes), list(map(str, classes))
+    return numbered(own[known], classes), numbered(said[known], classes), list(map(str, classes))
 
 
-def _known(labels: Array) -> Array:
-    known: Array = labels == labels  # NaN is not
-    return known
+def are_known(labels: Array) -> Array:
+    """Return which labels are neither NaN nor None."""
+    return np.array([label is not None and label == label for label in labels.tolist()], bool)
 
 
 def _classes(found: list[Array], columns: int, labels: Iterable[Any] | None) -> list[Any]:
@@ -290,7 +290,7 @@ def _classes(found: list[Array], columns: int, labels: Iterable[Any] | None) -> 
     return sorted({int(value) for part in found for value in part.tolist()})
 
 
-def _numbered(labels: Array, classes: list[Any]) -> Array:
+def numbered(labels: Array, classes: list[Any]) -> Array:
     """Return the place of each label among the classes; a whole number that is none of them is a place itself."""
     places = {value: place for place, value in enumerate(classes)}
     by_place = not any(isinstance(value, (int, float, np.number)) for value in classes)
@@ -326,13 +326,13 @@ def _of_rows(y: Any, n: int, columns: int, labels: Iterable[Any] | None) -> tupl
     own, _ = labels_of(y, "y")
     if len(own) != n:
         raise ValueError(f"there are {len(own)} classes and {n} rows of predictions")
-    known, k = _known(own), max(columns, 2)
+    known, k = are_known(own), max(columns, 2)
     whole_labels = labels is None and own.dtype.kind in "fiub"
     classes = list(range(k)) if whole_labels else _classes([own[known]], 0, labels)
     if len(classes) != k:
         raise ValueError(f"{k} classes are told apart, but {len(classes)} are named: {', '.join(map(repr, classes))}")
     numbers = np.full(n, -1)
-    numbers[known] = _numbered(own[known], classes)
+    numbers[known] = numbered(own[known], classes)
     return numbers, list(map(str, classes))
 
 
@@ -354,13 +354,13 @@ def _one_against_others(y: Any, given: Any, labels: Iterable[Any] | None) -> lis
     return curves
 
 
-def _sorted_counts(is_one: Array, score: Array) -> tuple[Array, Array, Array]:
-    """Return how many of the class, and of the others, have at least each score, from none to all; and the scores."""
+def _sorted_counts(is_one: Array, score: Array) -> tuple[Array, Array]:
+    """Return how many of the class, and of the others, have at least each score, from none to all."""
     order = np.argsort(-score, kind="stable")
     ordered, ones = score[order], is_one[order]
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))  # of rows that have the same score
     found, taken = np.cumsum(ones)[last], np.cumsum(~ones)[last]
-    return np.append(0, found), np.append(0, taken), ordered[last]
+    return np.append(0, found), np.append(0, taken)
 
 
 # ---- drawing ----

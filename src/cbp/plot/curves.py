@@ -46,7 +46,8 @@ def learning_curve(
     """Draw losses, metrics and a changing learning rate against epochs, in panels one above the other.
 
     Losses have the first panel, where a ring marks the epoch with the least validation loss; shares such as accuracy
-    and recall have one together, every other metric has its own. The learning rate is drawn where it changes. A scale
+    and recall have one together, every other metric has its own. Blue is training, orange validation, where a panel has
+    no legend of its own. The learning rate is drawn where it changes. A scale
     is logarithmic where a loss or a rate falls below a tenth of what it was and stays positive. What a full-batch
     method tells of itself is left to `training_state`.
 
@@ -85,6 +86,8 @@ def learning_curve(
     best = _best(history["val_loss"]) if "val_loss" in panels[0].names else None
     for place, panel in zip(axes, panels, strict=True):
         _draw_panel(place, panel, history, best)
+        if panel is panels[0] or not _is_explained(panel, panels[0]):
+            place.legend(frameon=False, fontsize="small")
     axes[-1].set_xlabel("epoch")
     whole_numbers(ax.xaxis)
     ax.figure.align_ylabels(axes)
@@ -188,8 +191,16 @@ def _draw_panel(ax: Any, panel: Panel, history: Mapping[str, Sequence[float]], b
         ax.set_yscale("log")
     ax.set_ylabel("\n".join(textwrap.wrap(words(panel.label), LABEL)))
     bare(ax)
-    if panel.label != "learning_rate":
-        ax.legend(frameon=False, fontsize="small")
+
+
+def _is_explained(panel: Panel, first: Panel) -> bool:
+    """Whether the legend of the first panel says what the colours of another one mean."""
+    one_kind = all(len(set(map(plain, each.names))) == 1 for each in (panel, first))
+    return panel.label == "learning_rate" or (one_kind and _sides(panel) <= _sides(first))
+
+
+def _sides(panel: Panel) -> set[bool]:
+    return {name != plain(name) for name in panel.names}
 
 
 def _is_wide(curves: Sequence[Sequence[float]]) -> bool:

@@ -34,8 +34,8 @@ def network(
 ) -> Any:
     """Draw units and weights: blue where they are positive, orange where they are negative, thick where they are large.
 
-    Lines are as thick, relative to the largest weight of their layer, as their weight is large; a weight of 0 has none.
-    The ring around a unit is its bias in the same way. Skip connections are arcs.
+    Lines are as thick, relative to the largest weight of their layer, as their weight is large; a weight of 0, or one
+    that is no number, has none. The ring around a unit is its bias in the same way. Skip connections are arcs.
 
     Parameters
     ----------
@@ -68,28 +68,28 @@ def network(
     >>> net = cbp.Network([4, 6, 3], activation="tanh", output="softmax", seed=0)
     >>> ax = cbp.plot.network(net, features=["sl", "sw", "pl", "pw"])  # doctest: +SKIP
     """
-    plan = Plan(net, whole(max_units, "max_units", 2))
-    names = _names(features, net, "features", plan.widths[0]), _names(classes, net, "classes", plan.widths[-1])
+    places = Places(net, whole(max_units, "max_units", 2))
+    names = _names(features, net, "features", places.widths[0]), _names(classes, net, "classes", places.widths[-1])
     values = None if x is None else _values(net, x)
     left, right = (0.9 + LETTER * max(map(len, side), default=0) for side in names)
-    notes = [_notes(net, l, plan.across) for l in range(len(plan.widths))]
-    below = plan.low - 0.9 - LINE * max(note.count("\n") + 1 for note in notes)
-    limits = (-left, plan.across * len(net.layers) + right, below, plan.high + 0.7)
+    notes = [_notes(net, l, places.across) for l in range(len(places.widths))]
+    below = places.low - 0.9 - LINE * max(note.count("\n") + 1 for note in notes)
+    limits = (-left, places.across * len(net.layers) + right, below, places.high + 0.7)
     if ax is None:
         ax = new(max(INCHES * (limits[1] - limits[0]), 4.2), INCHES * (limits[3] - limits[2]) + 0.5)
     ax.set(xlim=limits[:2], ylim=limits[2:], aspect="equal")
     ax.set_axis_off()
-    for l in range(1, len(plan.widths)):
-        _draw_weights(ax, net, plan, l)
-    for l in range(len(plan.widths)):
-        _draw_units(ax, net, plan, l, None if values is None else values[l])
-        ax.text(plan.across * l, plan.low - 0.8, notes[l], ha="center", va="top", fontsize=8, color=INK)
-    _draw_names(ax, plan, *names)
+    for l in range(1, len(places.widths)):
+        _draw_weights(ax, net, places, l)
+    for l in range(len(places.widths)):
+        _draw_units(ax, net, places, l, None if values is None else values[l])
+        ax.text(places.across * l, places.low - 0.8, notes[l], ha="center", va="top", fontsize=8, color=INK)
+    _draw_names(ax, places, *names)
     _legend(ax)
     return ax
 
 
-class Plan:
+class Places:
     """Where everything is: which units of every layer are drawn, and at what height."""
 
     def __init__(self, net: Network, most: int) -> None:
@@ -166,19 +166,25 @@ def _notes(net: Network, l: int, across: float) -> str:
         told = ", ".join([*kinds[:3], "..."] if len(kinds) > 4 else kinds)
     others = [extra for extra in dense.extras() if not extra.startswith("skip")]
     others += [] if net.layers[l - 1].trainable else ["frozen"]
+    told = told if len(told) <= width else told.replace("(", " (")
     lines = [part for text in (told, *map(words, others)) for part in textwrap.wrap(text, width)]
     return "\n".join([f"layer {l}" if l < len(net.layers) else "outputs", f"{net.widths[l]:,}", *lines])
 
 
-def _draw_weights(ax: Any, net: Network, plan: Plan, l: int) -> None:
+def _finite(parameters: Array) -> Array:
+    """Return parameters in double, 0 where they are no numbers: those are not drawn."""
+    return np.where(np.isfinite(parameters), parameters, 0.0).astype(np.float64)
+
+
+def _draw_weights(ax: Any, net: Network, places: Places, l: int) -> None:
     """Draw the lines into layer l, and the arcs from layers further up."""
-    W, row = net.layers[l - 1].W.astype(np.float64), 0
+    W, row = _finite(net.layers[l - 1].W), 0
     largest = float(np.abs(W).max()) or 1.0
-    for k in plan.sources[l]:
-        pairs = [(i, j) for i in plan.shown[k] for j in plan.shown[l] if W[row + i, j] != 0]
-        segments = [_line(plan, k, i, l, j) for i, j in pairs]
+    for k in places.sources[l]:
+        pairs = [(i, j) for i in places.shown[k] for j in places.shown[l] if W[row + i, j] != 0]
+        segments = [_line(places, k, i, l, j) for i, j in pairs]
         _collect(ax, segments, np.array([W[row + i, j] for i, j in pairs]) / largest, f"weights {k} > {l}")
-        row += plan.widths[k]
+        row += places.widths[k]
 
 
 def _collect(ax: Any, segments: Sequence[Array], sizes: Array, gid: str) -> None:
@@ -192,14 +198,16 @@ def _collect(ax: Any, segments: Sequence[Array], sizes: Array, gid: str) -> None
     ax.add_collection(lines, autolim=False)
 
 
-def _line(plan: Plan, k: int, i: int, l: int, j: int) -> Array:
+def _line(places: Places, k: int, i: int, l: int, j: int) -> Array:
     """Return the points of the line from unit i of layer k to unit j of layer l; past a layer, those of an arc."""
-    start = np.array([plan.across * k, plan.height(k, i)])
-    end = np.array([plan.across * l, plan.height(l, j)])
+    start = np.array([places.across * k, places.height(k, i)])
+    end = np.array([places.across * l, places.height(l, j)])
     if k == l - 1:
         return np.array([start, end])
     side = 1.0 if start[1] > 0 or (start[1] == 0 and end[1] >= 0) else -1.0
-    apex = (side * plan.reach[k, l] - (start[1] + end[1]) / 8) / 0.75  # of the two points between: half-way it is there
+    apex = (
+        side * places.reach[k, l] - (start[1] + end[1]) / 8
+    ) / 0.75  # of the two points between: half-way it is there
     bend = 0.3 * (end[0] - start[0])
     b, c = np.array([start[0] + bend, apex]), np.array([end[0] - bend, apex])
     t, s = STEPS, 1 - STEPS
@@ -207,27 +215,28 @@ def _line(plan: Plan, k: int, i: int, l: int, j: int) -> Array:
     return arc
 
 
-def _draw_units(ax: Any, net: Network, plan: Plan, l: int, values: tuple[Array, Array] | None) -> None:
+def _draw_units(ax: Any, net: Network, places: Places, l: int, values: tuple[Array, Array] | None) -> None:
     """Draw the units of layer l: their rings, what is in them, and how many are left out."""
     circle, colours = module("patches").Circle, diverging()
-    bias = np.zeros(plan.widths[0]) if l == 0 else net.layers[l - 1].b.astype(np.float64)
+    bias = np.zeros(places.widths[0]) if l == 0 else _finite(net.layers[l - 1].b)
     largest = float(np.abs(bias).max()) or 1.0
-    for j in plan.shown[l]:
-        at = plan.across * l, plan.height(l, j)
+    for j in places.shown[l]:
+        at = places.across * l, places.height(l, j)
         share = bias[j] / largest
         edge = FAINT if share == 0 else PLUS if share > 0 else MINUS
         fill = "white"
         if values is not None:
             fill = colours(0.5 + 0.5 * float(values[1][j]) / (float(np.abs(values[1]).max()) or 1.0))
-            text = {"ha": "center", "va": "center", "fontsize": 7, "color": ink_on(fill), "zorder": 4}
-            ax.text(*at, _brief(float(values[0][j])), **text)
+            number = _brief(float(values[0][j]))
+            size = 7 if len(number) < 5 else 6
+            ax.text(*at, number, ha="center", va="center", fontsize=size, color=ink_on(fill), zorder=4)
         width = 0.8 if share == 0 else 1.0 + 2.0 * abs(share)
         ax.add_patch(circle(at, RADIUS, facecolor=fill, edgecolor=edge, linewidth=width, zorder=3))
-    if (gap := plan.gap(l)) is not None:
-        x = plan.across * l
+    if (gap := places.gap(l)) is not None:
+        x = places.across * l
         ax.plot([x] * 3, [gap - 0.22, gap, gap + 0.22], ".", color=INK, markersize=3.5, zorder=3)
         box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
-        left_out = f"{plan.widths[l] - len(plan.shown[l]):,} more"
+        left_out = f"{places.widths[l] - len(places.shown[l]):,} more"
         ax.text(x + 0.22, gap, left_out, fontsize=7, va="center", color=INK, bbox=box, zorder=3)
 
 
@@ -241,12 +250,12 @@ def _brief(value: float) -> str:
     return f"{value:.2f}" if size < 9.995 else f"{value:.1f}" if size < 99.95 else f"{value:.0f}"
 
 
-def _draw_names(ax: Any, plan: Plan, features: list[str], classes: list[str]) -> None:
+def _draw_names(ax: Any, places: Places, features: list[str], classes: list[str]) -> None:
     """Write the names of inputs to their left, those of outputs to their right."""
-    last = len(plan.widths) - 1
+    last = len(places.widths) - 1
     for l, names, side, anchor in ((0, features, -1, "right"), (last, classes, 1, "left")):
-        for j in plan.shown[l] if names else ():
-            at = plan.across * l + side * (RADIUS + 0.2), plan.height(l, j)
+        for j in places.shown[l] if names else ():
+            at = places.across * l + side * (RADIUS + 0.2), places.height(l, j)
             ax.text(*at, names[j], ha=anchor, va="center", fontsize=8, color=INK)
 
 

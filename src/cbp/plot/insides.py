@@ -113,12 +113,14 @@ def gradients(
     low, high = (np.floor(np.log10(seen.min())), np.ceil(np.log10(seen.max()))) if len(seen) else (-1.0, 0.0)
     bins = np.logspace(low, max(high, low + 1), BINS + 1)
     for l, (ax, size) in enumerate(zip(axes, sizes, strict=True), 1):
-        some = size[size > 0]
+        some = size[(size > 0) & np.isfinite(size)]
         told = [f"median {np.median(some):.1e}"] if len(some) else []
-        told += [f"{percent(float((size == 0).mean()))} are 0"] if len(some) < len(size) else []
+        told += [f"{percent(float((size == 0).mean()))} are 0"] if (size == 0).any() else []
         _histogram(ax, some, bins)
         ax.set_xscale("log")
         ax.set_xlim(bins[0], bins[-1])
+        ax.minorticks_off()
+        ax.tick_params(labelbottom=l == len(axes))
         if len(some):
             ax.axvline(np.median(some), color=INK, linewidth=1, linestyle="--")
         ax.set_title(_of_layer(net, l, told), loc="left", fontsize="small")

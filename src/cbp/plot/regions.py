@@ -9,7 +9,7 @@ import numpy as np
 from cbp._arguments import whole
 from cbp.metrics import ACCURACIES
 from cbp.plot._axes import COLOURS, INK, MARKERS, bare, module, new
-from cbp.plot.classes import _known, _numbered, labels_of
+from cbp.plot.classes import are_known, labels_of, numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MARGIN = 0.08  # of the plane beyond the data, on each side
 PALE, FULL = 0.12, 0.62  # how much of its colour a region has where the network is not sure, and where it is
 HEIGHTS = "viridis"
+MOST_NAMES = 20
 
 
 def decision_regions(
@@ -86,13 +87,17 @@ def decision_regions(
     axis_x, axis_y = _axis(X[:, first], resolution), _axis(X[:, second], resolution)
     found = net.predict(_plane(X, first, second, axis_x, axis_y)).astype(np.float64)
     points = None if y is None else _points(net, y, X, names, output)
-    ax = new(6.4, 4.8) if ax is None else ax
+    is_given = ax is not None
+    ax = ax if is_given else new(6.4, 4.8)
     if names:
         _draw_regions(ax, _probabilities(net, found, output), names, axis_x, axis_y)
     else:
         _draw_heights(ax, found[:, output], points, axis_x, axis_y)
     if points is not None:
         _draw_points(ax, X[:, [first, second]], points, names)
+    if points is not None and names and len(names) <= MOST_NAMES and (points >= 0).any():
+        beside = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0), "borderaxespad": 0.0, "frameon": False}
+        ax.legend(fontsize="small", **({"loc": "best", "framealpha": 0.9} if is_given else beside))
     _describe(ax, net, (first, second))
     ax.set(xlim=axis_x[[0, -1]], ylim=axis_y[[0, -1]])
     return ax
@@ -170,8 +175,8 @@ def _points(net: Network, y: Any, X: Array, names: list[str], output: int) -> Ar
     if net._spec.loss.name == "hinge" and given.dtype.kind in "fi":
         given = np.where(np.isnan(given), np.nan, given > 0)
     labels, _ = labels_of(given, "y")
-    numbers, known = np.full(len(X), -1), _known(labels)
-    numbers[known] = _numbered(labels[known], names)
+    numbers, known = np.full(len(X), -1), are_known(labels)
+    numbers[known] = numbered(labels[known], names)
     return numbers
 
 
@@ -222,8 +227,6 @@ def _draw_points(ax: Any, places: Array, points: Array, names: list[str]) -> Non
         if own.any():
             marker = MARKERS[number % len(MARKERS)]
             ax.scatter(*places[own].T, color=COLOURS[number % len(COLOURS)], marker=marker, label=name, **look)
-    if len(names) <= 12 and (points >= 0).any():
-        ax.legend(loc="best", fontsize="small", framealpha=0.9)
 
 
 def _describe(ax: Any, net: Network, columns: tuple[int, int]) -> None:
