@@ -287,6 +287,14 @@ class State(_core.Direct):
         memory = self._memory
         return memory.mask is None and not any(memory.frozen.tolist())
 
+    def _scratch(self) -> _core.Memory:
+        """Return a memory that computes what the network does, in a copy of its parameters."""
+        memory = _core.Memory(self._plan, self._params.copy())
+        for number, layer in enumerate(self._layers):
+            memory.freeze(number, not layer.trainable)
+        memory.set_mask(self.mask)
+        return memory
+
     def _trained(self) -> Array:
         """Return which parameters are not fixed, (n_params,)."""
         trained = np.ones(self.n_params, bool) if self.mask is None else self.mask != 0
