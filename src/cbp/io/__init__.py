@@ -23,8 +23,23 @@ if TYPE_CHECKING:
 
 FORMATS = {".npz": "cbp.io.npz", ".safetensors": "cbp.io.safetensors"}
 """Cbp's own: endings and modules."""
-EXPORTS = {".onnx": "cbp.io.onnx", ".c": "cbp.io.c", ".net": "cbp.io.fann"}
+EXPORTS = {
+    ".onnx": "cbp.io.onnx",
+    ".c": "cbp.io.c",
+    ".net": "cbp.io.fann",
+    ".mat": "cbp.io.matlab",
+    ".m": "cbp.io.matlab",
+}
 """Those of other programs, which do not keep all of a network."""
+
+_LATER = ("fann", "matlab")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a bridge to another library when it is asked for."""
+    if name in _LATER:
+        return importlib.import_module(f"cbp.io.{name}")
+    raise AttributeError(f"module 'cbp.io' has no attribute {name!r}")
 
 
 def save(net: Network, path: Path) -> None:
