@@ -344,9 +344,9 @@ def export(net: Network, path: Path, *, scaling: str = "separate", reach: float 
         An existing file is replaced.
     scaling : {"separate", "folded"}, default "separate"
         What scales inputs and targets is written as FANN has it, apart from the network: a program calls
-        ``fann_scale_input`` before ``fann_run`` and ``fann_descale_output`` after it. "folded": it goes into weights
-        and biases, each rounded to float64, and ``fann_run`` alone does all; for scaled targets the outputs must be
-        identity.
+        ``fann_scale_input`` before ``fann_run`` and ``fann_descale_output`` after it, which round it to float in every
+        libfann. "folded": it goes into weights and biases, each rounded to float64, and ``fann_run`` alone does all;
+        for scaled targets the outputs must be identity.
     reach : float, default 150
         FANN cuts what is larger than 150 / steepness from the outputs of linear units. They get a steepness, smaller by
         a power of two, and weights, larger by it, with which `reach` is not cut.
