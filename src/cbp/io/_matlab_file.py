@@ -1,158 +1,61 @@
 """The struct in a .mat file that describes a network, by the names that MATLAB's network object has for its properties.
 
-SciPy reads and writes the file. What it would allocate is checked before: every size against the file, and what is
-compressed against a bound.
+Files are read by _mat5.py and written by SciPy.
 """
 
 from __future__ import annotations
 
 import io
-import struct
-import zlib
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cbp.errors import FormatError, optional
+from cbp.io import _mat5
 from cbp.io._matlab_net import Described, Parts, Step
 
 if TYPE_CHECKING:
     from cbp._typing import Array
 
 _HEAD = b"MATLAB 5.0 MAT-file, a network exported by cbp"
-_MATRIX, _COMPRESSED = 14, 15
-_CELL, _STRUCT, _OBJECT = 1, 2, 3
-_DEEPEST = 16
-_MOST_INFLATED = 200
-"""How many times its size a compressed part may become, above `_SMALL`."""
-_SMALL = 2**20
 _ROUTE = "put it into a struct as the guide shows, and save that"
-
-
-# ---- is it sound? ----
-
-
-def check(data: bytes) -> None:
-    """Raise FormatError where a size in a file does not fit what holds it."""
-    if data[:8] == b"\x89HDF\r\n\x1a\n" or data[:10] == b"MATLAB 7.3":
-        raise FormatError("it is of MATLAB's version 7.3; save it with -v7")
-    order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
-    if order is None or struct.unpack_from(f"{order}H", data, 124)[0] != 0x0100:
-        raise FormatError("it is no .mat file of the version 5, 6 or 7")
-    for kind, part in _elements(memoryview(data)[128:], order):
-        inside = _inflated(part) if kind == _COMPRESSED else part
-        matrices = _elements(inside, order) if kind == _COMPRESSED else [(kind, part)]
-        for inner, content in matrices:
-            if inner != _MATRIX:
-                raise FormatError("it has something that is no variable")
-            _check_matrix(content, order, 0)
-
-
-def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Yield the type and the content of each element."""
-    at = 0
-    while at < len(data):
-        if len(data) - at < 8:
-            raise FormatError("it ends within an element")
-        kind, size = struct.unpack_from(f"{order}II", data, at)
-        if kind >> 16:  # up to four bytes, in the place of the size
-            kind, size, begin, following = kind & 0xFFFF, kind >> 16, at + 4, at + 8
-            if size > 4:
-                raise FormatError("an element is longer than its place")
-        else:
-            begin = at + 8
-            following = begin + (size if kind == _COMPRESSED else -(-size // 8) * 8)
-        if size > len(data) - begin:
-            raise FormatError("an element is longer than the file")
-        yield kind, data[begin : begin + size]
-        at = following
-
-
-def _inflated(part: memoryview) -> memoryview:
-    stream = zlib.decompressobj()
-    most = max(_SMALL, _MOST_INFLATED * len(part))
-    try:
-        data = stream.decompress(part, most)
-    except zlib.error as error:
-        raise FormatError(f"it has a compressed part that is damaged: {error}") from None
-    if not stream.eof:
-        raise FormatError("it has a compressed part that is cut off or far too long")
-    return memoryview(data)
-
-
-def _check_matrix(data: memoryview, order: str, depth: int) -> None:
-    """Check an array, and what is in it: no more cells and fields than could be there."""
-    if not len(data):
-        return
-    parts = [*_elements(data, order)]
-    if depth > _DEEPEST or len(parts) < 3 or len(parts[0][1]) != 8 or len(parts[1][1]) % 4 or len(parts[1][1]) < 8:
-        raise FormatError("it has an array that is none")
-    kind = struct.unpack_from(f"{order}I", parts[0][1])[0] & 0xFF
-    if kind not in (_CELL, _STRUCT, _OBJECT):
-        return
-    n = 1
-    for length in struct.unpack(f"{order}{len(parts[1][1]) // 4}i", parts[1][1]):
-        n *= length
-    inside = [content for inner, content in parts if inner == _MATRIX]
-    if n < 0 or (n > len(inside) and kind == _CELL) or n > 8 + len(data):
-        raise FormatError("it has an array of more cells than there are")
-    if kind != _CELL and len(inside) % max(n, 1):
-        raise FormatError("it has a struct without some of its fields")
-    for content in inside:
-        _check_matrix(content, order, depth + 1)
-
 
 # ---- reading ----
 
 
 def read(data: bytes) -> Described:
     """Return the network that a file describes; raise FormatError where it describes none."""
-    matlab = optional("scipy.io", "reading .mat files", "matlab")
-    check(data)
-    try:
-        variables = matlab.loadmat(io.BytesIO(data))
-    except Exception as error:  # SciPy raises nearly all there is
-        raise FormatError(f"SciPy cannot read it: {error}") from None
-    return _described(_top(variables))
-
-
-def _top(variables: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of the struct: the variables of the file, or those of one of them."""
-    own = {name: value for name, value in variables.items() if not name.startswith("__")}
-    if "IW" in own:
-        return own
-    for value in own.values():
-        if type(value).__name__ == "MatlabOpaque":
-            raise FormatError(f"it has a network object, which only MATLAB can read: {_ROUTE}")
-        names = getattr(value, "dtype", np.dtype(float)).names
-        if names and "IW" in names and value.size == 1:
-            return _fields(value, "the struct")
-    if any(name.startswith("__function") for name in variables):
-        raise FormatError(f"it has an object, which only MATLAB can read: {_ROUTE}")
+    variables = _mat5.read(data)
+    if "IW" in variables:
+        return _described(variables)
+    for value in variables.values():
+        if isinstance(value, dict) and "IW" in value:
+            return _described(value)
+    if any(isinstance(value, _mat5.Opaque) for value in variables.values()):
+        raise FormatError(f"it has a network object, which only MATLAB can read: {_ROUTE}")
     raise FormatError("it has no variable IW, nor a struct that has")
 
 
 def _fields(value: Any, name: str) -> dict[str, Any]:
     """Return the fields of a struct."""
-    names = getattr(value, "dtype", np.dtype(float)).names
-    if not names or value.size != 1:
+    if not isinstance(value, dict):
         raise FormatError(f"{name} is no struct")
-    record = value.reshape(-1)[0]
-    return {field: record[field] for field in names}
+    return value
 
 
 def _cells(fields: dict[str, Any], name: str) -> Array:
     """Return a cell array."""
     value = fields.get(name)
     if not isinstance(value, np.ndarray) or value.dtype != object or value.ndim != 2:
+        if isinstance(value, np.ndarray) and value.shape == (0, 0):
+            return np.empty((0, 0), object)
         raise FormatError(f"{name} is no cell array")
     return value
 
 
 def _matrix(value: Any, name: str) -> Array:
     """Return real finite numbers in float64."""
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub" or value.ndim != 2:
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu" or value.ndim != 2:
         raise FormatError(f"{name} is no matrix of real numbers")
     if not np.isfinite(value).all():
         raise FormatError(f"{name} has a number that is not finite")
@@ -160,9 +63,14 @@ def _matrix(value: Any, name: str) -> Array:
 
 
 def _text(value: Any, name: str) -> str:
-    if not isinstance(value, np.ndarray) or value.dtype.kind != "U" or value.size > 1:
+    if not isinstance(value, np.ndarray) or value.dtype.kind != "U" or (value.size and len(value) != 1):
         raise FormatError(f"{name} is no text")
-    return str(value.reshape(-1)[0]) if value.size else ""
+    return "".join(value.ravel().tolist())
+
+
+def _is_there(cell: Any) -> bool:
+    """Whether a cell is not empty."""
+    return not isinstance(cell, np.ndarray) or cell.size > 0
 
 
 def _described(fields: dict[str, Any]) -> Described:
@@ -175,8 +83,8 @@ def _described(fields: dict[str, Any]) -> Described:
         if name in fields and _matrix(fields[name], name).any():
             raise FormatError("the network has delays")
     found = [_parts(number, IW, LW, b.ravel(), layers.ravel()) for number in range(1, n + 1)]
-    inputs = [cell for cell in _cells(fields, "inputs").ravel() if cell.size]
-    outputs = [(number, cell) for number, cell in enumerate(_cells(fields, "outputs").ravel(), 1) if cell.size]
+    inputs = [cell for cell in _cells(fields, "inputs").ravel() if _is_there(cell)]
+    outputs = [(number, cell) for number, cell in enumerate(_cells(fields, "outputs").ravel(), 1) if _is_there(cell)]
     if len(inputs) != 1 or [number for number, _ in outputs] != [n]:
         raise FormatError("there is not one input, or not one output at the last layer")
     one = _fields(inputs[0], "inputs{1}")
@@ -228,7 +136,7 @@ def _steps(fields: dict[str, Any], name: str) -> list[Step]:
         numbers = {
             key: value.astype(np.float64).ravel()
             for key, value in _fields(values, f"a processSettings of {name}").items()
-            if isinstance(value, np.ndarray) and value.dtype.kind in "fiub"
+            if isinstance(value, np.ndarray) and value.dtype.kind in "fiu"
         }
         steps.append(Step(_text(one, "processFcns"), numbers))
     return steps

@@ -118,7 +118,7 @@ class Processing:
     def linear(self, step: Step, below: str, names: tuple[str, str]) -> None:
         """Apply y = (x - xoffset) * gain + `below`; older versions of MATLAB keep what these are made of, `names`."""
         zero = self.setting(step, below)
-        if "gain" in step.settings and "xoffset" in step.settings:
+        if "gain" in step.settings or "xoffset" in step.settings:
             offset, gain = self.setting(step, "xoffset"), self.setting(step, "gain")
         else:
             offset, gain = self._older(step, zero, names)

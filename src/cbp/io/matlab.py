@@ -47,8 +47,6 @@ def load(path: Path, *, dtype: DTypeLike = "float64") -> Network:
         The file describes no network, is damaged, or has something that cbp has not: the message names it.
     ValueError
         The ending is another one.
-    ImportError
-        SciPy is not installed, which .mat files need: the extra ``matlab``.
     OSError
         The file cannot be read.
 
@@ -132,7 +130,7 @@ def export(net: Network, path: Path) -> None:
     RuntimeError
         The scaling is not learned yet.
     ImportError
-        SciPy is not installed, which .mat files need: the extra ``matlab``.
+        SciPy is not installed, which writes .mat files: the extra ``matlab``.
     OSError
         The file cannot be written; one that was there before is untouched.
 
