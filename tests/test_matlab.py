@@ -15,6 +15,7 @@ from cbp.io import _mat5, matlab
 from cbp.io._matlab_net import OF_ROW, TRANSFERS
 
 DATA = Path(__file__).parent / "data" / "matlab"
+EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 STRUCTS = sorted(path.stem for path in DATA.glob("*.mat"))
 FUNCTIONS = sorted(path.stem for path in DATA.glob("*.m") if path.stem != "evaluate")
 rng = np.random.default_rng(2)
@@ -431,6 +432,13 @@ def test_without_scipy_files_are_read_and_not_written(tmp_path, monkeypatch):
     assert [*tmp_path.iterdir()] == []
 
 
+@pytest.mark.parametrize("name", ["network_struct.m", "struct_network.m"])
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="these are the tests of a wheel, not a checkout")
+def test_the_guide_shows_the_functions_that_are_tested(name):
+    page = EXAMPLES.parent / "bridges" / "matlab.md"
+    assert (EXAMPLES / name).read_text().strip() in page.read_text(encoding="utf-8")
+
+
 # ---- damaged files ----
 
 FILES = {name: (DATA / name).read_bytes() for name in ("fitnet_v6.mat", "cascade.mat", "constant_output.mat")}
@@ -457,11 +465,11 @@ def damaged():
                 yield f"dimension at {at} {wrong}", data[: at + 8] + np.int32(wrong).tobytes() + data[at + 12 :]
 
 
-CORPUS = dict(damaged())
+CORPUS = dict([*damaged()][::3])
 
 
 def test_damaged_files_are_refused(tmp_path):
-    assert len(CORPUS) > 250
+    assert len(CORPUS) > 400
     path = tmp_path / "net.mat"
     for name, data in CORPUS.items():
         path.write_bytes(data)
@@ -481,7 +489,7 @@ def test_bytes_changed_at_random_raise_nothing_else(tmp_path):
     some = np.random.default_rng(8)
     texts = {**FILES, **{f"{name}.m": (DATA / f"{name}.m").read_bytes() for name in FUNCTIONS}}
     refused = 0
-    for i in range(600):
+    for i in range(300):
         name = [*texts][i % len(texts)]
         data = bytearray(texts[name])
         for at in some.integers(128, len(data), 3):
@@ -492,4 +500,4 @@ def test_bytes_changed_at_random_raise_nothing_else(tmp_path):
             matlab.load(path)
         except cbp.FormatError:
             refused += 1
-    assert refused > 300
+    assert refused > 150

@@ -28,6 +28,7 @@ _CELL, _STRUCT, _OBJECT, _CHAR = 1, 2, 3, 4
 _NUMERIC = range(6, 16)
 _OPAQUE = (16, 17)
 _COMPLEX = 0x0800
+_LAST_CHARACTER = 0x10FFFF
 _DEEPEST = 16
 _MOST_INFLATED = 200
 """How many times its size a compressed part may become, above `_SMALL`."""
@@ -134,8 +135,12 @@ class _Reader:
 
     def _array(self, content: memoryview, dtype: Any, shape: tuple[int, ...], kind: int) -> Array:
         values = np.frombuffer(content, dtype).reshape(shape, order="F")
-        values = values.astype(dtype.newbyteorder("="))
-        return np.vectorize(_character, otypes=["U1"])(values) if kind == _CHAR else values
+        if kind != _CHAR:
+            return values.astype(dtype.newbyteorder("="))
+        codes = values.astype(np.int64)
+        if ((codes < 0) | (codes > _LAST_CHARACTER)).any():
+            raise FormatError("it has a text that is none")
+        return np.ascontiguousarray(codes, np.uint32).view("U1").reshape(shape)
 
     def _cells(self, shape: tuple[int, ...], parts: list[Any], depth: int) -> Array:
         values = [self._nested(part, depth) for part in parts]
@@ -180,9 +185,3 @@ class _Reader:
         if not name.isascii():
             raise FormatError("it has a name that is none")
         return name.decode()
-
-
-def _character(code: int) -> str:
-    if not 0 <= code < 0x110000:
-        raise FormatError("it has a text that is none")
-    return chr(code)
