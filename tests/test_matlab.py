@@ -299,6 +299,12 @@ def test_the_number_of_inputs_without_the_comment():
     assert matlab.from_function(text).layers[0].n_in == 4  # nothing speaks of the fifth, which was removed
 
 
+def test_more_inputs_than_the_weights_could_speak_of():
+    text = (DATA / "pattern_matrix.m").read_text().replace("x = 5xQ", "x = 999999999xQ")
+    with pytest.raises(cbp.FormatError, match="its 30 weights would need matrices of 5000000018 numbers"):
+        matlab.from_function(text)
+
+
 def test_comments_and_continued_lines():
     net = matlab.load(DATA / "fit_matrix.m")
     text = (DATA / "fit_matrix.m").read_text().replace(";-", "; ... the next row\n -").replace("\n", " % b1 = 7\r\n")
@@ -466,6 +472,31 @@ def damaged():
 
 
 CORPUS = dict([*damaged()][::3])
+
+
+def test_files_of_big_endian_machines():
+    data = FILES["fitnet_v6.mat"]
+    swapped = data[:124] + b"\1\0MI" + swap(data[128:])
+    assert np.frombuffer(swapped[128:132], ">u4") == 14
+    mine, usual = _mat5.read(swapped), _mat5.read(data)
+    assert mine.keys() == usual.keys()
+    assert str(mine) == str(usual)
+
+
+def swap(data):
+    """Elements with the bytes of their numbers the other way round."""
+    out, at = b"", 0
+    while at < len(data):
+        kind, size = np.frombuffer(data[at : at + 8], "<u4").tolist()
+        small = kind >> 16
+        begin, length = (at + 4, kind >> 16) if small else (at + 8, size)
+        content = data[begin : begin + length]
+        width = {3: 2, 4: 2, 5: 4, 6: 4, 9: 8, 17: 2}.get(kind & 0xFFFF, 1)
+        content = swap(content) if kind == 14 else np.frombuffer(content, f"<u{width}").byteswap().tobytes()
+        head = data[at : at + 4][::-1] if small else data[at : at + 4][::-1] + data[at + 4 : at + 8][::-1]
+        out += (head + content).ljust(8 + -(-length // 8) * 8 if not small else 8, b"\0")
+        at = at + 8 if small else begin + -(-length // 8) * 8
+    return out
 
 
 def test_damaged_files_are_refused(tmp_path):

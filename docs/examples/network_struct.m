@@ -5,7 +5,8 @@ s = struct('IW', {net.IW}, 'LW', {net.LW}, 'b', {net.b});
 s.layers = cell(n, 1);
 for i = 1:n
     layer = net.layers{i};
-    s.layers{i} = struct('size', layer.size, 'transferFcn', layer.transferFcn, 'netInputFcn', layer.netInputFcn);
+    s.layers{i} = struct('size', layer.size, ...
+        'transferFcn', layer.transferFcn, 'netInputFcn', layer.netInputFcn);
 end
 s.inputs = {processing(net.inputs{1})};
 s.outputs = cell(1, n);
@@ -16,5 +17,6 @@ s.performFcn = net.performFcn;
 end
 
 function t = processing(side)
-t = struct('size', side.size, 'processFcns', {side.processFcns}, 'processSettings', {side.processSettings});
+t = struct('size', side.size, ...
+    'processFcns', {side.processFcns}, 'processSettings', {side.processSettings});
 end

@@ -1,7 +1,8 @@
 function net = struct_network(s)
 %STRUCT_NETWORK The network that cbp exported, as an object of MATLAB's toolbox.
 n = numel(s.layers);
-net = network(1, n, s.biasConnect, s.inputConnect, s.layerConnect, [zeros(1, n - 1), 1]);
+net = network(1, n, s.biasConnect, s.inputConnect, ...
+    s.layerConnect, [zeros(1, n - 1), 1]);
 net.inputs{1}.exampleInput = s.inputs{1}.exampleInput;
 net.inputs{1}.processFcns = s.inputs{1}.processFcns;
 for i = 1:n

@@ -45,6 +45,8 @@ TRANSFERS = {
 OF_ROW = {transfer.row: (name, transfer) for name, transfer in TRANSFERS.items()}
 LOSSES = {"mse": "mean_squared_error", "mae": "mean_absolute_error", "sse": "half_squared_error"}
 """What `performFcn` is in cbp; crossentropy depends on the output."""
+SPARSEST, SMALL = 1000, 10**6
+"""Matrices may have so many numbers for one weight of the file, where they have more than the second."""
 NOT_AT_ZERO = ("logsig", "satlin", "radbas", "softmax")
 """Transfer functions that are not 0 at 0."""
 
@@ -178,6 +180,7 @@ _STEPS = {
 
 def build(described: Described, dtype: DTypeLike) -> Network:
     """Make the network; FormatError where cbp has nothing like it."""
+    _check_size(described)
     inputs = Processing(described.inputs, described.n_in, "input")
     outputs = None
     if described.outputs:
@@ -203,6 +206,17 @@ def build(described: Described, dtype: DTypeLike) -> Network:
         if not mask.all():
             layer.mask = mask
     return net
+
+
+def _check_size(described: Described) -> None:
+    """Refuse what would need matrices that are far larger than what was said of the network."""
+    widths = [described.n_in, *(parts.units for parts in described.layers)]
+    n_said = sum(W.size for parts in described.layers for W in parts.weights.values())
+    n_params = 0
+    for number, parts in enumerate(described.layers, 1):
+        n_params += widths[number] * (1 + sum(widths[k] for k in {*parts.weights, number - 1}))
+    if n_params > max(SMALL, SPARSEST * n_said):
+        raise FormatError(f"its {n_said} weights would need matrices of {n_params} numbers")
 
 
 def _n_removed(step: Step) -> int:
