@@ -375,6 +375,11 @@ def test_scaling_that_is_not_learned(tmp_path):
         cbp.Network([2, 1], scale_inputs="standard", seed=0).export(tmp_path / "a.net")
 
 
+def test_another_dtype_is_no_fault_of_the_file():
+    with pytest.raises(ValueError, match=r"^dtype must be"):
+        fann.load(fixture("float_05"), dtype="int8")
+
+
 # ---- damaged files ----
 
 SMALL = {name: fixture(name).read_bytes() for name in ("float_05", "float_sparse", "float_shortcut", "float_scaled")}

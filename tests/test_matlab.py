@@ -445,6 +445,11 @@ def test_the_guide_shows_the_functions_that_are_tested(name):
     assert (EXAMPLES / name).read_text().strip() in page.read_text(encoding="utf-8")
 
 
+def test_another_dtype_is_no_fault_of_the_file():
+    with pytest.raises(ValueError, match=r"^dtype must be"):
+        matlab.load(DATA / "fitnet.mat", dtype="int8")
+
+
 # ---- damaged files ----
 
 FILES = {name: (DATA / name).read_bytes() for name in ("fitnet_v6.mat", "cascade.mat", "constant_output.mat")}

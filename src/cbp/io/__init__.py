@@ -119,15 +119,15 @@ def load(path: Path) -> Network:
 
 
 def export(net: Network, path: Path, **options: Any) -> None:
-    """Write what a network computes for other programs: ONNX, C, FANN, by the ending of the name.
+    """Write what a network computes for other programs: ONNX, C, FANN, MATLAB, by the ending of the name.
 
     Parameters
     ----------
     net : Network
     path : str or path-like
-        A name that ends in .onnx, .c or .net. An existing file is replaced.
+        A name that ends in .onnx, .c, .net, .mat or .m. An existing file is replaced.
     **options
-        What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`.
+        What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`, `cbp.io.matlab.export`.
 
     Raises
     ------

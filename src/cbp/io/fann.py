@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cbp._spec import read_dtype
 from cbp.errors import FormatError
 from cbp.io import _fann_file as file_of
 from cbp.io import replacing
@@ -111,6 +112,8 @@ def load(path: Path, *, dtype: DTypeLike | None = None, smooth: bool = False) ->
     FormatError
         The file is no .net file, is damaged, or has a function that cbp has not: FANN_THRESHOLD,
         FANN_THRESHOLD_SYMMETRIC, FANN_GAUSSIAN_STEPWISE; a stepwise sigmoid without `smooth`.
+    ValueError
+        `dtype` is another one.
     OSError
         The file cannot be read.
 
@@ -130,10 +133,11 @@ def load(path: Path, *, dtype: DTypeLike | None = None, smooth: bool = False) ->
     >>> bool((other.params == net.params).all())
     True
     """
+    wanted = None if dtype is None else read_dtype(dtype)
     with open(path, "rb") as file:
         text = file.read()
     try:
-        return _Reader(file_of.read(text), smooth).network(dtype)
+        return _Reader(file_of.read(text), smooth).network(wanted)
     except ValueError as error:
         raise FormatError(f"{os.fspath(path)} is not a network of FANN that cbp can read: {error}") from None
 
@@ -289,14 +293,12 @@ def _link(block: _Block) -> Link:
     """Return a layer of cbp: one steepness, that of all units, or else 1 and theirs in the weights."""
     steepness = np.array([function.steepness for function in block.functions]) * block.steepness
     shift = np.array([function.shift for function in block.functions])
-    one = 1.0
-    theta = block.theta
-    if (steepness == steepness[0]).all():
-        one = float(steepness[0])
-    else:
-        theta = theta * steepness
+    same = bool((steepness == steepness[0]).all())
+    common = float(steepness[0]) if same else 1.0
+    theta = block.theta if same else block.theta * steepness
     rows = tuple(activations[function.row] for function in block.functions)
-    return Link(theta[1:], theta[0] + shift / one, rows[:1] if len(set(rows)) == 1 else rows, one, block.sources)
+    b = theta[0] + shift / common
+    return Link(theta[1:], b, rows[:1] if len(set(rows)) == 1 else rows, common, block.sources)
 
 
 def _scaling(numbers: dict[str, Array], side: str, n: int) -> tuple[Array, Array] | None:

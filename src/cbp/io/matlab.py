@@ -10,6 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from cbp._spec import read_dtype
 from cbp.errors import FormatError
 from cbp.io import _matlab_file, _matlab_function, replacing
 from cbp.io._matlab_net import build, describe
@@ -46,7 +47,7 @@ def load(path: Path, *, dtype: DTypeLike = "float64") -> Network:
     FormatError
         The file describes no network, is damaged, or has something that cbp has not: the message names it.
     ValueError
-        The ending is another one.
+        The ending is another one, or the dtype.
     OSError
         The file cannot be read.
 
@@ -61,7 +62,7 @@ def load(path: Path, *, dtype: DTypeLike = "float64") -> Network:
     >>> bool((other.params == net.params).all())
     True
     """
-    ending = _ending(path)
+    ending, dtype = _ending(path), read_dtype(dtype)
     with open(path, "rb") as file:
         data = file.read()
     try:
@@ -104,6 +105,7 @@ def from_function(text: str, *, dtype: DTypeLike = "float64") -> Network:
     >>> print(net)
     Network(2 > 2 tanh > 1 identity, mean_squared_error, float64, inputs given): 9 parameters
     """
+    dtype = read_dtype(dtype)
     try:
         return build(_matlab_function.read(text), dtype)
     except ValueError as error:
