@@ -53,6 +53,16 @@ def _times(array: Array, factor: float) -> Array:
     return array if factor == 1 else array.astype(np.float64) * factor
 
 
+def add(tracer: Tracer, node: Node, inputs: Inputs) -> Known:
+    """Return a sum; of two products, which are one: x W + y V is that of x and y side by side."""
+    curves = [x.pieces[0] for x in inputs if isinstance(x, Value) and len(x.pieces) == 1]
+    if len(curves) == 2 and all(isinstance(curve, Curve) for curve in curves):
+        one, other = (curve for curve in curves if isinstance(curve, Curve))
+        if one.product is not other.product and len(one.columns) == len(other.columns):
+            return tracer.joined(node, one, other)
+    return elementwise(tracer, node, inputs)
+
+
 def matmul(tracer: Tracer, node: Node, inputs: Inputs) -> Known:
     """Return x W."""
     return tracer.product(node, value(_at(inputs, 0), node), constant(_at(inputs, 1), node), None)
@@ -305,6 +315,7 @@ def elementwise(tracer: Tracer, node: Node, inputs: Inputs) -> Known:
 
 
 HANDLERS: dict[str, Handler] = dict.fromkeys(FUNCTIONS, elementwise) | {
+    "Add": add,
     "Gemm": gemm,
     "MatMul": matmul,
     "BatchNormalization": batch_normalization,

@@ -178,6 +178,8 @@ def _formula(row: Row, steepness: float) -> Array:
 
 def _rows(core: Term, leaf: Term, units: int, steepness: float) -> tuple[Row, ...] | None:
     """Return the row that has the values of a term, or that of each unit where they differ."""
+    if any(term.operator in _row_wise() for term in reachable(core, leaf)):
+        return None
     points, found = _points(), []
     known: dict[bytes, Row | None] = {}
     for start in range(0, units, BLOCK):

@@ -16,6 +16,7 @@ from cbp.io.onnx._terms import DEEPEST, FUNCTIONS, Term, steps_of
 if TYPE_CHECKING:
     from cbp._typing import Array
 
+_OF_A_ROW = {("Log", "Softmax"): "LogSoftmax", ("Exp", "LogSoftmax"): "Softmax"}
 ROWS = -(2**40)
 """Stands for the number of rows where a graph computes with shapes."""
 
@@ -72,6 +73,23 @@ class Tracer:
         made = Product(len(self.products) + 1, self.finisher.wires(x), W, b, str(node))
         self.products.append(made)
         return Value((Curve(made, np.arange(W.shape[1])),), (W.shape[1],))
+
+    def joined(self, node: Node, *curves: Curve) -> Value:
+        """Return the sum of two layers' net inputs as those of one layer, which is fed by all that feeds them."""
+        parts = [curve.alone() for curve in curves]
+        if any(part is None for part in parts):
+            raise FormatError(f"{node} joins the units of different layers")
+        products = [part for part in parts if part is not None]
+        W = np.concatenate([part.W for part in products])
+        if W.size > self.largest:
+            raise FormatError(f"{node} makes a layer that is larger than the file")
+        biases = [part.b for part in products if part.b is not None]
+        b = None if not biases else biases[0] if len(biases) == 1 else biases[0].astype(np.float64) + biases[1]
+        wires = [wire for part in products for wire in part.wires]
+        made = Product(len(self.products) + 1, wires, W, b, str(node))
+        made.dtype = np.result_type(*(part.dtype for part in products))
+        self.products.append(made)
+        return Value((Curve(made, np.arange(made.units)),), (made.units,))
 
     def elementwise(self, node: Node, operator: str, inputs: list[Any], attributes: dict[str, Any]) -> Known:
         """Return an operator on every element."""
@@ -135,8 +153,8 @@ def _combined(node: Node, operator: str, parts: list[Any], attributes: dict[str,
     depth = 1 + max(piece.root.depth for piece in pieces if isinstance(piece, Curve))
     if depth > DEEPEST:
         raise FormatError(f"{node} is one of more than {DEEPEST} operators between two layers")
-    if operator == "Log" and first.root.operator == "Softmax":
-        return Curve(first.product, first.columns, Term("LogSoftmax", str(node), first.root.inputs, depth=depth))
+    if other := _OF_A_ROW.get((operator, first.root.operator)):
+        return Curve(first.product, first.columns, Term(other, str(node), first.root.inputs, depth=depth))
     return Curve(first.product, first.columns, Term(operator, str(node), roots, attributes, depth))
 
 
