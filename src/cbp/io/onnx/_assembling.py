@@ -59,6 +59,8 @@ class Assembler:
             self._visit(wires)
         self.places = {number: np.full(product.units, -1) for number, product in self.products.items()}
         self.depth = max(self.levels.values(), default=0)
+        if not self.depth:
+            raise FormatError("there is no layer between its input and its output")
         self.layers = [self._units(level) for level in range(1, self.depth + 1)]
         self.widths = [n_in, *map(len, self.layers)]
         self.scaling = self._input_scaling()
@@ -165,7 +167,9 @@ class Assembler:
         n = sum(self.widths[source] for source in sources)
         if n * len(units) > SPARSEST * self.largest:
             raise FormatError(f"layer {level} would be a block of {n} by {len(units)} weights, most of them 0")
-        W, b, placed = np.zeros((n, len(units))), np.zeros(len(units)), np.zeros((n, len(units)), bool)
+        folded = any(wire.steps and not self._is_scaled(wire) for product in products for wire in product.wires)
+        dtype = np.result_type(*(product.W.dtype for product in products), np.float64 if folded else np.float32)
+        W, b, placed = np.zeros((n, len(units)), dtype), np.zeros(len(units)), np.zeros((n, len(units)), bool)
         for product in products:
             self._place(product, starts, W, b, placed)
         rows = [unit.product.rows[unit.column] for unit in units]
@@ -179,18 +183,21 @@ class Assembler:
     def _level(self, wire: Wire) -> int:
         return 0 if wire.product is None else self.levels[wire.product.number]
 
+    def _is_scaled(self, wire: Wire) -> bool:
+        return wire.product is None and self.scaling is not None
+
     def _place(self, product: Product, starts: dict[int, int], W: Array, b: Array, placed: Array) -> None:
         """Put the weights and biases of a product where they belong in those of its layer."""
         used = np.flatnonzero(self.places[product.number] >= 0)
         units = self.places[product.number][used]
-        weights = product.W[:, used].astype(np.float64)
+        weights = product.W[:, used]
         if product.b is not None:
             b[units] = product.b[used]
         row = 0
         for wire in product.wires:
             part = weights[row : row + len(wire.columns)]
             row += len(wire.columns)
-            if wire.steps and not (wire.product is None and self.scaling is not None):
+            if wire.steps and not self._is_scaled(wire):
                 factor, constant = _line(wire)
                 b[units] += total(constant[:, None] * part)
                 part = part * factor[:, None]
@@ -216,21 +223,19 @@ class Assembler:
 def _line(wire: Wire) -> tuple[Array, Array]:
     """Return factor and constant of the steps of a wire."""
     factor, constant = np.ones(len(wire.columns)), np.zeros(len(wire.columns))
-    with np.errstate(all="ignore"):
-        for step in wire.steps:
-            constant = step(constant)
-            factor = step(factor) if step.operator in ("Mul", "Div") else factor
+    for step in wire.steps:
+        constant = step(constant)
+        factor = step(factor) if step.operator in ("Mul", "Div") else factor
     return factor, constant
 
 
 def _center_and_scale(wire: Wire) -> tuple[Array, Array]:
     """Return the same as (x - center) / scale; exact where that is how the steps are."""
     center, scale = np.zeros(len(wire.columns)), np.ones(len(wire.columns))
-    with np.errstate(all="ignore"):
-        for step in wire.steps:
-            number = step.constant.astype(np.float64)
-            if step.operator in ("Add", "Sub"):
-                center = center + (number if step.operator == "Sub" else -number) * scale
-            else:
-                scale = scale * number if step.operator == "Div" else scale / number
+    for step in wire.steps:
+        number = step.constant.astype(np.float64)
+        if step.operator in ("Add", "Sub"):
+            center = center + (number if step.operator == "Sub" else -number) * scale
+        else:
+            scale = scale * number if step.operator == "Div" else scale / number
     return center, scale

@@ -80,9 +80,8 @@ def batch_normalization(tracer: Tracer, node: Node, inputs: Inputs) -> Known:
     if len(x.tail) != 1 or any(array.shape != x.tail for array in numbers):
         raise FormatError(f"{node} has not a number for each of {x.tail} columns")
     scale, shift, mean, variance = numbers
-    with np.errstate(all="ignore"):
-        factor = scale / np.sqrt(variance + node.get("epsilon", 1e-5))
-        return _affine(tracer, node, x, ("Mul", factor), ("Add", shift - mean * factor))
+    factor = scale / np.sqrt(variance + node.get("epsilon", 1e-5))
+    return _affine(tracer, node, x, ("Mul", factor), ("Add", shift - mean * factor))
 
 
 def scaler(tracer: Tracer, node: Node, inputs: Inputs) -> Known:
@@ -208,8 +207,7 @@ def cast(tracer: Tracer, node: Node, inputs: Inputs) -> Known:
     x, to = _at(inputs, 0), node.get("to")
     kinds = {1: np.float32, 7: np.int64, 6: np.int32, 11: np.float64}
     if isinstance(x, np.ndarray) and to in kinds:
-        with np.errstate(all="ignore"):
-            return x.astype(kinds[to])
+        return x.astype(kinds[to])
     if to not in (1, 11) or not isinstance(x, Value):
         known = helper.TensorProto.DataType.values()
         name = helper.TensorProto.DataType.Name(to).lower() if to in known else to

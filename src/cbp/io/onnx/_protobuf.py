@@ -46,6 +46,23 @@ class Node:
         """Return an attribute, or its default."""
         return default if name not in self._attributes else self._value(self._attributes[name])
 
+    def check(self, opset: int) -> None:
+        """Refuse what is no such operator of ONNX: another number of inputs, an attribute that it has not."""
+        from onnx import defs
+
+        domain = "" if self.domain in DOMAINS[:2] else self.domain
+        try:
+            schema = defs.get_schema(self.operator, opset, domain)
+        except defs.SchemaError:
+            raise FormatError(f"{self} is not in opset {opset}") from None
+        needed = sum(part.option == defs.OpSchema.FormalParameterOption.Single for part in schema.inputs)
+        if not schema.min_input <= len(self.inputs) <= schema.max_input or not all(self.inputs[:needed]):
+            raise FormatError(f"{self} has {len(self.inputs)} inputs, which is not what it takes")
+        for name, attribute in self._attributes.items():
+            known = schema.attributes.get(name)
+            if known is None or int(known.type.value) != attribute.type:
+                raise FormatError(f"{self} has an attribute {name!r} that is not its own")
+
     def attributes(self) -> dict[str, Any]:
         """Return all attributes by name."""
         return {name: self.get(name) for name in self._attributes}

@@ -12,7 +12,7 @@ from cbp.errors import FormatError
 from cbp.io.onnx._assembling import Assembler
 from cbp.io.onnx._flow import Value, Wire
 from cbp.io.onnx._operators import HANDLERS
-from cbp.io.onnx._protobuf import Node, array_of
+from cbp.io.onnx._protobuf import DOMAINS, Node, array_of
 from cbp.io.onnx._tracing import Known, Tracer
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cbp.network import Network
 
 _NUMBERS = {1: "float", 6: "int32", 7: "int64", 11: "double"}  # types that inputs may have
+OLDEST = 7
+"""The opset from which on constants spread over rows as NumPy has it."""
 _FLOATING = (0, 1, 11)  # that outputs may have; 0 is none said
 
 
@@ -37,6 +39,7 @@ class Graph:
             raise FormatError(f"it has functions of its own, such as {model.functions[0].name}, which are not read")
         if self.graph.sparse_initializer:
             raise FormatError("it has sparse tensors, which are not read")
+        self.opsets = _opsets(model)
         self.nodes = [Node(proto) for proto in self.graph.node]
         self.makers = {name: place for place, node in enumerate(self.nodes) for name in node.outputs if name}
         self.constants = {tensor.name: tensor for tensor in self.graph.initializer}
@@ -49,7 +52,7 @@ class Graph:
         outputs = self._outputs()
         needed = self._needed(outputs)
         known, rows = self._known(needed)
-        tracer = Tracer(known, rows, self.largest, HANDLERS)
+        tracer = Tracer(known, rows, self.largest, self.opsets, HANDLERS)
         for place in sorted(place for name in needed if (place := self.makers.get(name)) is not None):
             if not all(name in tracer.known for name in self.nodes[place].outputs if name):
                 tracer.follow(self.nodes[place])
@@ -139,6 +142,14 @@ class Graph:
         return names.tolist() if index is not None and self.nodes[index].operator == "ArgMax" else None
 
 
+def _opsets(model: Any) -> dict[str, int]:
+    """Return the versions of the operators by domain."""
+    found = {("" if entry.domain in DOMAINS[:2] else entry.domain): int(entry.version) for entry in model.opset_import}
+    if found.get("", 0) < OLDEST:
+        raise FormatError(f"it has operators of opset {found.get('', 0)}; {OLDEST} and newer are read")
+    return {"ai.onnx.ml": 1} | found
+
+
 def read_graph(model: Any) -> Network:
     """Return the network that a model's graph is, with names of columns and classes where there are any.
 
@@ -149,13 +160,13 @@ def read_graph(model: Any) -> Network:
     """
     graph = Graph(model)
     try:
-        net = graph.network()
+        with np.errstate(all="ignore"):  # what overflows is found where the network is made
+            net = graph.network()
+        net.metadata.update(_names(model, graph))
     except FormatError:
         raise
     except (ValueError, TypeError) as error:
         raise FormatError(str(error)) from None
-    for name, value in _names(model, graph).items():
-        net.metadata[name] = value
     return net
 
 

@@ -172,8 +172,7 @@ def _points() -> Array:
 def _formula(row: Row, steepness: float) -> Array:
     """Return a row's NumPy text at the points."""
     names = {**vars(np), "erfc": np.vectorize(math.erfc, otypes=[float]), **row.args, "z": steepness * _points()[:, 0]}
-    with np.errstate(all="ignore"):
-        return np.asarray(eval(row.formula, {"__builtins__": {}}, names), np.float64)
+    return np.asarray(eval(row.formula, {"__builtins__": {}}, names), np.float64)
 
 
 def _rows(core: Term, leaf: Term, units: int, steepness: float) -> tuple[Row, ...] | None:
@@ -184,8 +183,7 @@ def _rows(core: Term, leaf: Term, units: int, steepness: float) -> tuple[Row, ..
     known: dict[bytes, Row | None] = {}
     for start in range(0, units, BLOCK):
         columns = slice(start, min(start + BLOCK, units))
-        with np.errstate(all="ignore"):
-            values = evaluate(core, leaf, points, columns).T
+        values = evaluate(core, leaf, points, columns).T
         for place, column in enumerate(values):
             key = column.tobytes()
             if key not in known:
@@ -223,8 +221,7 @@ def _constants(core: Term, unit: int) -> list[float]:
 
 def _same(values: Array, wanted: Array) -> bool:
     """Whether a graph's values are a row's; far out, where its intermediate values overflow, they need not be."""
-    with np.errstate(all="ignore"):
-        away = np.abs(values - wanted) <= TOLERANCE * np.maximum(1, np.abs(wanted))
+    close = np.abs(values - wanted) <= TOLERANCE * np.maximum(1, np.abs(wanted))
     near = np.abs(_points()[:, 0]) <= 40
     excused = ~near & ~(np.isfinite(values) & np.isfinite(wanted))
-    return bool((away | excused | (values == wanted)).all())
+    return bool((close | excused | (values == wanted)).all())

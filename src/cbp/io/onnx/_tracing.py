@@ -35,12 +35,21 @@ class Tracer:
         The number of rows, where the graph fixes one.
     largest : int
         No value may have more numbers than this in a row: there are not as many in the file.
+    opsets : dict of str to int
+        The versions of the operators, by domain.
     handlers : dict of str to function
         What each operator does, of this tracer, a Node and its inputs.
     """
 
-    def __init__(self, known: dict[str, Known], rows: int | None, largest: int, handlers: dict[str, Handler]) -> None:
-        self.known, self.largest, self.handlers = known, largest, handlers
+    def __init__(
+        self,
+        known: dict[str, Known],
+        rows: int | None,
+        largest: int,
+        opsets: dict[str, int],
+        handlers: dict[str, Handler],
+    ) -> None:
+        self.known, self.largest, self.opsets, self.handlers = known, largest, opsets, handlers
         self.any_rows = {ROWS, -1, 0, rows}
         self.products: list[Product] = []
         self.finisher = Finisher()
@@ -49,6 +58,7 @@ class Tracer:
         """Compute what a node makes."""
         if node.domain not in DOMAINS or node.operator not in self.handlers:
             raise FormatError(f"there is an operator that is not read: {node}")
+        node.check(self.opsets[DOMAINS[0] if node.domain in DOMAINS[:2] else node.domain])
         inputs: list[Known | None] = [self._input(name, node) for name in node.inputs]
         made = self.handlers[node.operator](self, node, inputs)
         made = made if isinstance(made, list) else [made]
@@ -113,8 +123,7 @@ class Tracer:
         shape = np.broadcast_shapes(*(x.shape for x in inputs if x is not None))
         if prod(shape) > self.largest:
             raise FormatError(f"{node} makes a constant that is larger than the file")
-        with np.errstate(all="ignore"):
-            made = np.asarray(FUNCTIONS[operator](inputs, attributes))
+        made = np.asarray(FUNCTIONS[operator](inputs, attributes))
         return made.astype(inputs[0].dtype) if inputs[0].dtype.kind == "f" and made.dtype.kind == "f" else made
 
 
