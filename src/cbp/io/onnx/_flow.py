@@ -57,6 +57,13 @@ class Product:
         """How many."""
         return int(self.W.shape[1])
 
+    def multiply(self, alpha: float, beta: float) -> None:
+        """Make it alpha x W + beta b."""
+        if alpha != 1:
+            self.W = self.W * np.float64(alpha)
+        if beta != 1 and self.b is not None:
+            self.b = self.b * np.float64(beta)
+
     def fold(self, steps: tuple[Step, ...], columns: Array) -> None:
         """Apply steps to some of the net inputs, that is to weights and biases, in float64."""
         for step in steps:

@@ -38,19 +38,19 @@ def gemm(tracer: Tracer, node: Node, inputs: Inputs) -> Known:
     if node.get("transA", 0):
         raise _refuse(node, "transposes the data")
     x, W = value(_at(inputs, 0), node), constant(_at(inputs, 1), node)
-    W = _times(W.T if node.get("transB", 0) else W, node.get("alpha", 1.0))
-    c = _at(inputs, 2)
+    W = W.T if node.get("transB", 0) else W
+    made = tracer.product(node, x, W, _bias(node, _at(inputs, 2), W))
+    tracer.products[-1].multiply(node.get("alpha", 1.0), node.get("beta", 1.0))
+    return made
+
+
+def _bias(node: Node, c: Known | None, W: Array) -> Array | None:
     if c is None or W.ndim != 2:
-        return tracer.product(node, x, W, None)
+        return None
     bias = constant(c, node)
     if bias.size not in (1, W.shape[1]) or bias.ndim > 2 or (bias.ndim == 2 and bias.shape[0] != 1):
         raise FormatError(f"{node} adds a constant of the shape {bias.shape} to {W.shape[1]} columns")
-    bias = np.broadcast_to(bias.ravel(), W.shape[1:])
-    return tracer.product(node, x, W, _times(bias, node.get("beta", 1.0)))
-
-
-def _times(array: Array, factor: float) -> Array:
-    return array if factor == 1 else array.astype(np.float64) * factor
+    return np.broadcast_to(bias.ravel(), W.shape[1:])
 
 
 def add(tracer: Tracer, node: Node, inputs: Inputs) -> Known:

@@ -53,9 +53,8 @@ class Graph:
         needed = self._needed(outputs)
         known, rows = self._known(needed)
         tracer = Tracer(known, rows, self.largest, self.opsets, HANDLERS)
-        for place in sorted(place for name in needed if (place := self.makers.get(name)) is not None):
-            if not all(name in tracer.known for name in self.nodes[place].outputs if name):
-                tracer.follow(self.nodes[place])
+        for place in sorted({self.makers[name] for name in needed if name in self.makers}):
+            tracer.follow(self.nodes[place])
         wires = []
         for name in outputs:
             value = tracer.known.get(name)
