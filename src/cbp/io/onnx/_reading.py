@@ -74,6 +74,9 @@ class Graph:
                 names.append(info.name)
         if not names:
             raise FormatError("it has no output that is numbers")
+        known = self.makers.keys() | {info.name for info in self.inputs}
+        if lost := [name for name in names if name not in known]:
+            raise FormatError(f"its output {lost[0]!r} is made by no node")
         return names
 
     def _needed(self, outputs: list[str]) -> set[str]:
