@@ -86,6 +86,8 @@ def needs(page):
         return "no C compiler called cc"
     if ">>> from scipy" in text and not importlib.util.find_spec("scipy"):
         return "no SciPy"
+    if ">>> import onnxruntime" in text and not all(map(importlib.util.find_spec, ("onnx", "onnxruntime"))):
+        return "no ONNX Runtime"
     return None
 
 
