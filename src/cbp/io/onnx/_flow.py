@@ -14,7 +14,7 @@ import numpy as np
 
 from cbp.errors import FormatError
 from cbp.io.onnx._recognising import recognise
-from cbp.io.onnx._terms import Step, Term, Z, sliced, steps_of
+from cbp.io.onnx._terms import Step, Term, Z, as_steps, sliced
 
 if TYPE_CHECKING:
     from cbp._typing import Array
@@ -96,14 +96,9 @@ class Curve:
 
     def alone(self) -> Product | None:
         """Return these units as a product of their own, whose net inputs are the curve; None where it is bent."""
-        steps: tuple[Step, ...] = ()
-        root = self.root
-        while root is not Z:
-            part = steps_of(root.operator, root.inputs)
-            if part is None:
-                return None
-            root, steps = root.terms[0], (*part, *steps)
-        whole = self.product
+        steps, whole = as_steps(self.root), self.product
+        if steps is None:
+            return None
         made = Product(0, whole.wires, whole.W[:, self.columns], None if whole.b is None else whole.b[self.columns], "")
         made.fold(steps, np.arange(len(self.columns)))
         made.dtype = whole.dtype

@@ -16,7 +16,7 @@ import numpy as np
 
 from cbp import tables
 from cbp.errors import FormatError
-from cbp.io.onnx._terms import Step, Term, Z, evaluate, operators_in, reachable, steps_of
+from cbp.io.onnx._terms import Step, Term, Z, as_steps, evaluate, operators_in, reachable, steps_of
 from cbp.tables import Row
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ TOLERANCE = 1e-6
 """By how much, of 1 or of the value, a graph may differ from a row: its constants are often rounded to float32."""
 BLOCK = 256
 """Units that are looked at together."""
-_MOST_CONSTANTS = 50
+_MOST_CONSTANTS, _MOST_STEPS = 50, 8
+_Chain = list[tuple[tuple[Step, ...], Term]]
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,18 @@ def recognise(root: Term, units: int, has_bias: bool) -> Meaning:
     FormatError
         No row of the table has these values.
     """
+    if (alone := as_steps(root)) is not None:
+        return _identity(alone, has_bias)
     core = root
     after: tuple[Step, ...] = ()
-    while True:
-        if core is Z:
-            return _identity(after, has_bias)
+    for _ in range(_MOST_STEPS):
         if found := _of_core(core, units):
             return Meaning(found.before, found.rows, found.steepness, after)
         steps = steps_of(core.operator, core.inputs)
         if steps is None:
-            raise FormatError(f"no activation of cbp computes {', '.join(operators_in(root))}")
+            break
         core, after = core.terms[0], (*steps, *after)
+    raise FormatError(f"no activation of cbp computes {', '.join(operators_in(root))}")
 
 
 def _identity(steps: tuple[Step, ...], has_bias: bool) -> Meaning:
@@ -84,34 +86,41 @@ def _of_core(core: Term, units: int) -> Meaning | None:
     """Return what a term means without steps after it, None where no row has its values."""
     chain = _begin(core)
     if core.operator in _row_wise():
-        return _of_row(core, chain)
-    leaf = Z
-    before: tuple[Step, ...] = ()
-    for place in range(len(chain) + 1):
-        steepness = None
-        if place:  # what the term goes through first is a steepness, or goes into the weights
-            steps, leaf = chain[place - 1]
-            steepness = _steepness(steps)
-            before = before if steepness else (*before, *steps)
-        if all(_is_uniform(step.constant) for rest, _ in chain[place:] for step in rest):
-            if rows := _rows(core, leaf, units, 1.0):
-                return Meaning(before, rows, steepness or 1.0)
-            if core.operator == "HardSigmoid" and core.terms == [leaf]:
-                slope = round(6 * plain(np.float32(core.attributes.get("alpha", 0.2))), 12)
-                if slope > 0 and (rows := _rows(core, leaf, units, slope)):
-                    return Meaning(before, rows, slope * (steepness or 1.0))
-        if steepness:
-            before = (*before, *steps)
+        leaf, before, steepness = _cut(chain)
+        return Meaning(before, (_row_wise()[core.operator],), steepness) if core.terms == [leaf] else None
+    for place in range(min(len(chain), _MOST_STEPS) + 1):
+        if all(_is_uniform(step.constant) for steps, _ in chain[place:] for step in steps):
+            leaf, before, steepness = _cut(chain[:place])
+            for slope in (1.0, *_slopes(core, leaf)):
+                if rows := _rows(core, leaf, units, slope):
+                    return Meaning(before, rows, steepness * slope)
     return None
 
 
-def _begin(core: Term) -> list[tuple[tuple[Step, ...], Term]]:
+def _cut(chain: _Chain) -> tuple[Term, tuple[Step, ...], float]:
+    """Return where a term begins after some steps, which of these go into the weights, and what steepness is left."""
+    if not chain:
+        return Z, (), 1.0
+    (last, leaf), first = chain[-1], tuple(step for steps, _ in chain[:-1] for step in steps)
+    steepness = _steepness(last)
+    return (leaf, (*first, *last), 1.0) if steepness is None else (leaf, first, steepness)
+
+
+def _slopes(core: Term, leaf: Term) -> list[float]:
+    """Return the steepness that a HardSigmoid of ONNX has, whose slope is an attribute."""
+    if core.operator != "HardSigmoid" or core.terms != [leaf]:
+        return []
+    return [slope for slope in [round(6 * plain(np.float32(core.attributes.get("alpha", 0.2))), 12)] if slope > 0]
+
+
+def _begin(core: Term) -> _Chain:
     """Return the steps that all of a term goes through first, each with the term after it."""
     consumers: dict[int, list[Term]] = {}
     for term in reachable(core):
         for part in term.terms:
             consumers.setdefault(id(part), []).append(term)
-    chain, leaf = [], Z
+    chain: _Chain = []
+    leaf = Z
     while len(next_ones := consumers.get(id(leaf), [])) == 1 and next_ones[0] is not core:
         steps = steps_of(next_ones[0].operator, next_ones[0].inputs)
         if steps is None:
@@ -140,22 +149,9 @@ def _is_uniform(constant: Array) -> bool:
     return constant.ndim == 0 or bool((constant == constant[:1]).all())
 
 
-# ---- functions of a row ----
-
-
 @functools.cache
 def _row_wise() -> dict[str, Row]:
     return {row.onnx: row for row in tables.activations.values() if row.row_wise}
-
-
-def _of_row(core: Term, chain: list[tuple[tuple[Step, ...], Term]]) -> Meaning | None:
-    end = chain[-1][1] if chain else Z
-    if core.terms != [end]:
-        return None
-    row, steps = (_row_wise()[core.operator],), tuple(step for part, _ in chain for step in part)
-    if steepness := _steepness(steps):
-        return Meaning((), row, steepness)
-    return Meaning(steps, row)
 
 
 # ---- functions of one number ----

@@ -75,6 +75,17 @@ def steps_of(operator: str, inputs: Sequence[Any]) -> list[Step] | None:
     return [Step("Mul", np.array(-1.0)), Step("Add", constant)] if operator == "Sub" else None
 
 
+def as_steps(root: Term) -> tuple[Step, ...] | None:
+    """Return a term as steps from Z on; None where it is something else."""
+    steps: tuple[Step, ...] = ()
+    while root is not Z:
+        part = steps_of(root.operator, root.inputs)
+        if part is None:
+            return None
+        root, steps = root.terms[0], (*part, *steps)
+    return steps
+
+
 def reachable(root: Term, leaf: Term = Z) -> list[Term]:
     """Return all terms that a term is made of, each after its parts; `leaf` is not looked into."""
     found: dict[int, Term] = {id(leaf): leaf}
