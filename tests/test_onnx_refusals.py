@@ -43,11 +43,15 @@ REFUSED = {
     "no layer at all": ("y = Identity(x)", "no layer between its input and its output"),
     "an output from inside": (LINEAR + "h = Relu(z) q = Gemm(h, V, c)", "not computed by its last layer"),
     "the same output twice": (LINEAR + "y = Concat <axis = 1> (z, z)", "an output of the graph twice"),
+    "two classes without a probability": (
+        "z = Gemm(x, A, half) t = Tanh(z) n = Sub(one, t) y = Concat <axis = 1> (n, t)",
+        "an output of the graph twice",
+    ),
     "outputs turned round": (LINEAR + "h = Relu(z) y = Neg(h)", "is turned round at the output"),
     "another number of inputs": ("y = Gemm(x)", "has 1 inputs, which is not what it takes"),
     "an attribute that is another's": ("y = Gemm <axis = 1> (x, W, b)", "has an attribute 'axis' that is not its own"),
 }
-MORE = ", float zero = {0}, float far = {100}, float half = {0.5}, bool yes = {1}, float[3] k = {1, 1, 1}"
+MORE = ", float zero = {0}, float far = {100}, float half = {0.5}, bool yes = {1}, float one = {1}, float[3,1] A = {1, 2, 3}, float[3] k = {1, 1, 1}"
 MORE += ", float[4,2] U = {1, 2, 3, 4, 5, 6, 7, 8}"
 
 

@@ -108,8 +108,9 @@ def to_model(
     Notes
     -----
     What a graph does not say, such as the loss, is in the model's metadata under ``cbp``, with names of columns and
-    classes under ``features`` and ``classes``, all as JSON. The loss, if it is a function of your own, and which
-    parameters are fixed are not kept; for that there is `Network.save`.
+    classes under ``features`` and ``classes``, all as JSON. Not kept are which parameters are fixed, and the state of
+    the optimiser, for which there is `Network.save`; with a loss that is a function of your own nothing is under
+    ``cbp``.
 
     Examples
     --------

@@ -89,7 +89,9 @@ class Assembler:
         if len(wires) != 2 or wires[1].steps or any(len(wire.columns) != 1 for wire in wires):
             return wires
         first, second = wires
-        if first.product is not second.product or first.columns[0] != second.columns[0]:
+        if second.product is None or first.product is not second.product or first.columns[0] != second.columns[0]:
+            return wires
+        if second.product.rows[int(second.columns[0])][0].name != "sigmoid":
             return wires
         factor, constant = _line(first)
         return [second] if (factor[0], constant[0]) == (-1, 1) else wires
