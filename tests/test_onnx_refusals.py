@@ -51,7 +51,8 @@ REFUSED = {
     "another number of inputs": ("y = Gemm(x)", "has 1 inputs, which is not what it takes"),
     "an attribute that is another's": ("y = Gemm <axis = 1> (x, W, b)", "has an attribute 'axis' that is not its own"),
 }
-MORE = ", float zero = {0}, float far = {100}, float half = {0.5}, bool yes = {1}, float one = {1}, float[3,1] A = {1, 2, 3}, float[3] k = {1, 1, 1}"
+MORE = ", float zero = {0}, float far = {100}, float half = {0.5}, bool yes = {1}, float[3] k = {1, 1, 1}"
+MORE += ", float one = {1}, float[3,1] A = {1, 2, 3}"
 MORE += ", float[4,2] U = {1, 2, 3, 4, 5, 6, 7, 8}"
 
 
