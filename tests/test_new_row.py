@@ -112,6 +112,13 @@ def test_its_second_derivative_is_that_of_its_slope(copy: Copy) -> None:
     assert "passed" in passed
 
 
+def test_it_goes_to_onnx_and_comes_back(copy: Copy) -> None:
+    pytest.importorskip("onnxruntime")
+    passed = copy.pytest("tests/test_onnx.py", "tests/test_onnx_in.py", "-k", "hard_swish")
+    assert "failed" not in passed
+    assert "passed" in passed
+
+
 def test_the_self_test_has_one_more_activation_and_passes(copy: Copy) -> None:
     code = "import cbp; report = cbp.selftest(verbose=True); print(report); assert report.ok"
     assert "hard_swish" in copy.run("-c", code)

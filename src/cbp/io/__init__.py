@@ -31,8 +31,7 @@ EXPORTS = {
     ".m": "cbp.io.matlab",
 }
 """Those of other programs, which do not keep all of a network."""
-
-_LATER = ("fann", "matlab")
+_LATER = ("fann", "matlab", "onnx")
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ from cbp.network import Network
 
 if TYPE_CHECKING:
     from cbp._typing import Array, DTypeLike, LossLike, ScalingLike
+    from cbp.heads import Head
     from cbp.tables import Row
 
 
@@ -56,8 +57,9 @@ def network(
     dtype: DTypeLike = "float32",
     scale_inputs: ScalingLike | None = None,
     scale_targets: ScalingLike | None = None,
+    heads: Sequence[Head] | None = None,
 ) -> Network:
-    """Make a network of these layers; its seed is 0.
+    """Make a network of these layers; its seed is 0. With `heads` the activations of the last layer are theirs.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def network(
     layers = [
         Dense(
             link.W.shape[1],
-            link.row if len(link.rows) == 1 else link.rows,
+            None if heads and link is links[-1] else link.row if len(link.rows) == 1 else link.rows,
             steepness=link.steepness,
             skip=link.sources[:-1],
         )
@@ -78,6 +80,7 @@ def network(
     net = Network(
         [n_in, *layers],
         loss=loss,
+        heads=heads,
         dtype=dtype,
         scale_inputs=scale_inputs,
         scale_targets=scale_targets,
