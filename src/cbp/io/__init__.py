@@ -26,6 +26,15 @@ FORMATS = {".npz": "cbp.io.npz", ".safetensors": "cbp.io.safetensors"}
 EXPORTS = {".onnx": "cbp.io.onnx", ".c": "cbp.io.c", ".net": "cbp.io.fann"}
 """Those of other programs, which do not keep all of a network."""
 
+_LATER = ("keras", "sklearn", "torch")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a bridge to another library when it is asked for."""
+    if name in _LATER:
+        return importlib.import_module(f"cbp.io.{name}")
+    raise AttributeError(f"module 'cbp.io' has no attribute {name!r}")
+
 
 def save(net: Network, path: Path) -> None:
     """Write a network to a file: configuration, parameters, optimiser and its state, epoch counter, metadata.
