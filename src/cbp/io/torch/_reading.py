@@ -86,7 +86,7 @@ def _next(node: Any, sizes: set[Any]) -> Any:
             onwards.append(user)
     if len(onwards) != 1:
         raise ValueError(
-            f"{node.target} is used {len(onwards)} times: cbp reads one layer after the other, no branches"
+            f"{_place(node)} is used {len(onwards)} times: cbp reads one layer after the other, no branches"
         )
     return onwards[0]
 
