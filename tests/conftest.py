@@ -14,7 +14,7 @@ collect_ignore = [] if (ROOT / "bench").is_dir() else ["test_bench.py"]  # wheel
 
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # which jax has to be there for
 os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), "cbp-keras"))  # Keras writes a file there
-OPTIONAL = {"cbp.io.torch": ("torch",), "cbp.io.keras": ("keras", "jax")}
+OPTIONAL = {"import torch": ("torch",), "KERAS_BACKEND": ("keras", "jax")}  # what stands in examples, and what it needs
 
 settings.register_profile("cbp", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("cbp")
@@ -28,11 +28,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip examples in docstrings that need a package which is not there."""
-    for item in items:
-        for module, packages in OPTIONAL.items() if isinstance(item, pytest.DoctestItem) else ():
-            missing = [name for name in packages if not importlib.util.find_spec(name)]
-            if missing and item.name.startswith(module):
-                item.add_marker(pytest.mark.skip(reason=f"no {missing[0]}"))
+    for item in (item for item in items if isinstance(item, pytest.DoctestItem)):
+        text = "".join(example.source for example in item.dtest.examples)
+        needed = [name for mark, packages in OPTIONAL.items() if mark in text for name in packages]
+        missing = [name for name in needed if not importlib.util.find_spec(name)]
+        if missing:
+            item.add_marker(pytest.mark.skip(reason=f"no {missing[0]}"))
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

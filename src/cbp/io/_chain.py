@@ -96,7 +96,6 @@ def network(
         dtype=dtype,
         scale_inputs=scale_inputs,
         scale_targets=scale_targets,
-        init="zeros",
         seed=0,
         **more,
     )

@@ -46,6 +46,7 @@ def compiled_loss(model: Any, output: Row | None, keras: Any) -> Row | None:
         return None
     row, names = LOSSES[name]
     config = found.get_config() if hasattr(found, "get_config") else {}
+    config |= getattr(found, "_fn_kwargs", {})  # where Huber keeps its delta, and nowhere else
     loss = losses[row](**{own: config[theirs] for own, theirs in names.items() if theirs in config})
     fits = output is not None and (not loss.head or loss.partner == output.name)
     return loss if fits else None
