@@ -93,6 +93,8 @@ def _next(node: Any, sizes: set[Any]) -> Any:
 
 def _place(node: Any) -> str:
     """Return where in the module a node is, for messages."""
+    if node.op == "placeholder":
+        return "the input"
     return str(node.target).removeprefix("0.") if node.op == "call_module" else str(node)
 
 
