@@ -44,7 +44,7 @@ test-c: $(STAMPS)/group-test    ## the C unit tests alone
 test-py: $(STAMPS)/group-test   ## the Python tests alone
 	$(PYTEST) --ignore=tests/c
 
-test-peers: $(STAMPS)/group-test-peers ## optimisers and curvature against PyTorch's, which it installs
+test-peers: $(STAMPS)/group-test-peers ## optimisers, curvature and modules against PyTorch's, which it installs
 	$(PYTEST) tests/test_*_peers.py
 
 test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)

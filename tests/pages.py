@@ -86,6 +86,10 @@ def needs(page):
         return "no C compiler called cc"
     if ">>> from scipy" in text and not importlib.util.find_spec("scipy"):
         return "no SciPy"
+    for mark, packages in {r"^>>> import .*\btorch\b": ["torch"], "KERAS_BACKEND": ["keras", "jax"]}.items():
+        missing = [name for name in packages if not importlib.util.find_spec(name)]
+        if missing and re.search(mark, text, re.MULTILINE):
+            return f"no {missing[0]}"
     return None
 
 
