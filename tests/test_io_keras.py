@@ -3,7 +3,9 @@
 Runs with the backend numpy, and in test_keras_peers.py with torch. But for TensorFlow, Keras computes in float32.
 """
 
+import doctest
 import inspect
+import io
 import os
 
 import numpy as np
@@ -372,6 +374,28 @@ def test_scaling_must_be_learned_first():
 def test_a_steepness_is_in_the_weights():
     net = cbp.Network([4, cbp.Dense(5, "tanh", steepness=0.3), 2], seed=4)
     assert relative(predictions(to_model(net), X), net.predict(X)) < 1e-6
+
+
+def test_channels_come_last():
+    net = cbp.Network([4, 2], scale_inputs=(1, [1, 2, 3, 4]), seed=0)
+    model = to_model(net)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match="takes a number for each column with channels_last alone"):
+            to_model(net)
+        with pytest.raises(ValueError, match="has a number for each channel; cbp reads that with channels_last alone"):
+            from_model(model)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
+def test_the_example_of_the_layer_runs():
+    report = io.StringIO()
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in doctest.DocTestFinder().find(cbp.io.keras.Function, globs={}):
+        runner.run(test, out=report.write)
+    assert runner.tries
+    assert runner.failures == 0 or keras.config.backend() != "numpy", report.getvalue()
 
 
 def test_a_function_must_be_known():

@@ -1,5 +1,6 @@
 """State dicts of PyTorch with NumPy alone: order, activations, refusals. PyTorch itself is in test_torch_peers.py."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 import cbp
-from cbp.io.torch import _peers, from_module, from_state_dict, to_module, to_state_dict
+from cbp.io.torch import _peers, from_state_dict, to_state_dict
 
 RNG = np.random.default_rng(31)
 X = RNG.normal(0, 1, (12, 4))
@@ -145,8 +146,27 @@ def test_every_activation_has_its_line():
     assert {row for row, *_ in _peers.LOSSES.values()} <= set(cbp.losses)
 
 
-@pytest.mark.parametrize("call", [from_module, to_module])
-def test_without_pytorch_the_message_says_what_to_install(call, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ImportError, match=r'needs torch: pip install "cbpnet\[torch\]"'):
-        call(cbp.Network([1, 1], seed=0))
+BRIDGES = {
+    "torch": (cbp.io.torch.from_module, cbp.io.torch.to_module),
+    "keras": (cbp.io.keras.from_model, cbp.io.keras.to_model),
+    "sklearn": (cbp.io.sklearn.from_estimator, cbp.io.sklearn.to_estimator),
+}
+
+
+@pytest.mark.parametrize("package", BRIDGES)
+def test_without_the_package_the_message_says_what_to_install(package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    for call in BRIDGES[package]:
+        with pytest.raises(ImportError, match=rf'needs {package}: pip install "cbpnet\[{package}\]"'):
+            call(cbp.Network([1, 1], seed=0))
+
+
+def test_bridges_import_nothing_before_they_are_used():
+    code = (
+        f"import sys, cbp; before = set(sys.modules); bridges = [getattr(cbp.io, name) for name in {sorted(BRIDGES)}]; "
+        f"print(sorted({{*{sorted(BRIDGES)}}} & set(sys.modules)), any('cbp.io.torch' in name for name in before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] False\n"
+    with pytest.raises(AttributeError, match=r"module 'cbp\.io' has no attribute 'tensorflow'"):
+        _ = cbp.io.tensorflow

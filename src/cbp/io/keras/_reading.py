@@ -158,6 +158,8 @@ class _Reader:
     # ---- scaling ----
 
     def _rescaling(self) -> Affine:
+        if np.ndim(self.layer.scale) and self.keras.config.image_data_format() != "channels_last":
+            raise ValueError(f"{self.where} has a number for each channel; cbp reads that with channels_last alone")
         return Affine(self.where, factor=self._columns(self.layer.scale), shift=self._columns(self.layer.offset))
 
     def _normalization(self) -> Affine:

@@ -101,7 +101,7 @@ def to_module(net: Network) -> Any:
         Of Linear, the activations and Dropout, in eval mode, with the network's dtype. Scaling of inputs and targets is
         a `Scaling` at the beginning and at the end, in float64; exp, gaussian and sin, which torch.nn lacks, are a
         `Function`. Parameters are copies. Layers that are not trainable have ``requires_grad=False``. A steepness is in
-        the weights, rounded once. Loss, penalties, optimiser and input noise are not part of a module.
+        the weights, rounded once. Loss, penalties, masks, optimiser and input noise are not part of a module.
 
     Raises
     ------
