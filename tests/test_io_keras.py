@@ -119,6 +119,7 @@ STACKS = {
     "normalised without": lambda: [DENSE(5, "tanh"), layers.BatchNormalization(scale=False, center=False), DENSE(2)],
     "normalised first": lambda: [layers.BatchNormalization(scale=False), DENSE(5, "relu"), DENSE(2)],
     "negative first": lambda: [layers.Rescaling(-0.5, 2.0), DENSE(5, "relu"), DENSE(2)],
+    "twice": lambda: [DENSE(5, "relu"), layers.BatchNormalization(), layers.Rescaling(-2.0, 0.5), DENSE(2)],
     "normalised last": lambda: [DENSE(5, "relu"), DENSE(2), layers.BatchNormalization()],
     "two scalings": lambda: [layers.Rescaling([1, 2, 3, 4], 0.5), layers.Rescaling(0.1), DENSE(5, "relu"), DENSE(2)],
     "scaled back": lambda: [DENSE(5, "relu"), DENSE(2), layers.Rescaling([3.0, 4.0], [1.0, 2.0])],
@@ -333,6 +334,9 @@ REFUSED = {
     "second dropout in a row": lambda: sequential(DENSE(2), layers.Dropout(0.1), layers.Dropout(0.1), DENSE(2)),
     "dropout comes before Activation": lambda: sequential(
         DENSE(2), layers.Dropout(0.1), layers.Activation("tanh"), DENSE(2)
+    ),
+    "has a factor that is not positive, and noise": lambda: sequential(
+        layers.Rescaling(-1.0), layers.GaussianNoise(0.1), DENSE(2)
     ),
     "softmax works on a whole row": lambda: sequential(DENSE(2, "softmax"), DENSE(2)),
     "no layer with weights": lambda: sequential(layers.Rescaling(2.0)),

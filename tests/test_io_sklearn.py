@@ -105,6 +105,14 @@ def test_a_scaler_becomes_the_scaling_of_the_network(scaler):
     assert relative(net.predict(X)[:, 0], estimator.predict(X)) < 1e-12
 
 
+def test_scalers_of_the_target_in_a_pipeline():
+    transformer = make_pipeline(MinMaxScaler((-1, 3)), None, StandardScaler())
+    whole = TransformedTargetRegressor(linear_model.Ridge(), transformer=transformer).fit(X, VALUES["many"])
+    net = from_estimator(whole)
+    assert net.target_scaling.known
+    assert relative(net.predict(X), whole.predict(X)) < 1e-12
+
+
 def test_a_scaler_alone_is_taken_over_to_the_last_bit():
     estimator = trained(make_pipeline(StandardScaler(), perceptron(MLPClassifier)), X, LABELS["binary"])
     net = from_estimator(estimator)
@@ -209,6 +217,18 @@ def test_an_estimator_must_be_fitted():
         from_estimator(MLPClassifier())
     with pytest.raises(TypeError, match="not an estimator"):
         from_estimator(7)
+
+
+def test_what_is_not_of_scikit_learn_is_refused():
+    class Fitted(BaseEstimator):
+        def fit(self, X, y):
+            raise NotImplementedError
+
+    Fitted.__module__ = "elsewhere"
+    other = Fitted()
+    other.coef_ = np.ones(6)
+    with pytest.raises(ValueError, match="Fitted is no network; cbp reads MLPClassifier"):
+        from_estimator(other)
 
 
 # ---- back ----

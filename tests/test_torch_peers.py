@@ -96,6 +96,14 @@ def test_modules_in_double(activation):
     assert net.dtype == "float64"
 
 
+def test_softplus_of_large_numbers():
+    net = cbp.Network([1, cbp.Dense(1, "softplus")], output="softplus", seed=0, dtype="float64")
+    net.params[:] = [0, 1]
+    z = np.linspace(15, 40, 26)[:, None]
+    assert relative(predictions(to_module(net), z) - z, np.log1p(np.exp(-z))) < 1e-7
+    assert np.max(np.abs(predictions(to_module(net), z) / net.predict(z) - 1)) < 1e-15
+
+
 FUNCTIONS = {
     "F.relu(x)": lambda x: F.relu(x),
     "torch.relu_(x)": lambda x: torch.relu_(x),
@@ -330,6 +338,14 @@ class Forward(nn.Module):
         return self.function(self, x)
 
 
+class Several(Forward):
+    def __init__(self):
+        super().__init__(None)
+
+    def forward(self, x, y):
+        return self.a(x) + y
+
+
 def branch(module, x):
     h = module.a(x)
     return h + torch.relu(h)
@@ -359,6 +375,7 @@ REFUSED = {
         nn.utils.skip_init(nn.Linear, 4, 3).requires_grad_(False).apply(lambda m: m.weight.fill_(np.nan))
     ),
     "^a is used 2 times: cbp reads one layer after the other": lambda: Forward(branch),
+    "cannot be followed .*missing 1 required positional argument": lambda: Several(),
     "the input is used 2 times": lambda: Forward(lambda m, x: torch.cat([m.a(x), x], 1)),
     "mul has no counterpart": lambda: Forward(lambda m, x: m.a(x) * 2),
     "linear has no counterpart": lambda: Forward(lambda m, x: F.linear(x, m.a.weight)),

@@ -49,9 +49,7 @@ def _followed(module: Any, nn: Any) -> Iterator[tuple[Any, str]]:
     """Yield the modules that the input passes through, and where they are; functions become the modules they are."""
     graph = _graph(module, nn)
     sizes: set[Any] = set()
-    (start, *others) = [node for node in graph.nodes if node.op == "placeholder"]
-    if any(other.users for other in others):
-        raise ValueError("the module has several inputs; a network of cbp has one")
+    (start,) = [node for node in graph.nodes if node.op == "placeholder"]
     node = _next(start, sizes)
     while node.op != "output":
         yield _as_module(node, module, nn, sizes), _place(node)
