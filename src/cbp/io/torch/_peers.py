@@ -95,8 +95,6 @@ ADVICE = {
     "PReLU": "put a LeakyReLU with the slope that it has learned in its place",
     "RReLU": "put a LeakyReLU with the mean of its slopes in its place",
     "AlphaDropout": "put Dropout in its place, or Identity where only predictions matter",
-    "add": "skip connections of cbp stand side by side, they are not added",
-    "cat": "make the network with cbp.Dense(skip=...) and copy the weights",
 }
 
 LOSSES = {
