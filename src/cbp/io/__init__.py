@@ -31,7 +31,7 @@ EXPORTS = {
     ".m": "cbp.io.matlab",
 }
 """Those of other programs, which do not keep all of a network."""
-_LATER = ("fann", "matlab", "onnx")
+_LATER = ("fann", "keras", "matlab", "onnx", "sklearn", "torch")
 
 
 def __getattr__(name: str) -> Any:

@@ -6,19 +6,22 @@ The modules of this folder that read other libraries' networks make Links and ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbp.layers import Dense
+from cbp.layers import Dense, Layer
 from cbp.network import Network
 
 if TYPE_CHECKING:
     from cbp._typing import Array, DTypeLike, LossLike, ScalingLike
     from cbp.heads import Head
     from cbp.tables import Row
+
+
+_TRAINING = ("dropout", "l1", "l2", "max_norm")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class Link:
         The s of a = g(s z).
     sources : tuple of int
         The layers whose outputs stand side by side in its input, 0 the inputs; empty: the layer before.
+    extras : dict
+        What only training sees, as arguments of `Dense` that are not the defaults: dropout, l1, l2, max_norm,
+        trainable.
     """
 
     W: Array
@@ -42,12 +48,19 @@ class Link:
     rows: tuple[Row, ...]
     steepness: float = 1.0
     sources: tuple[int, ...] = ()
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def row(self) -> Row:
         """The activation of all units."""
         (row,) = self.rows
         return row
+
+    def plain(self) -> Link:
+        """Return the layer without a steepness: it is in the weights and biases, each rounded once."""
+        if self.steepness == 1.0:
+            return self
+        return replace(self, W=self.W * self.steepness, b=self.b * self.steepness, steepness=1.0)
 
 
 def network(
@@ -58,8 +71,11 @@ def network(
     scale_inputs: ScalingLike | None = None,
     scale_targets: ScalingLike | None = None,
     heads: Sequence[Head] | None = None,
+    **more: Any,
 ) -> Network:
-    """Make a network of these layers; its seed is 0. With `heads` the activations of the last layer are theirs.
+    """Make a network of these layers; its seed is 0. `more` are other arguments of `Network`.
+
+    With `heads` the activations of the last layer are theirs.
 
     Raises
     ------
@@ -74,6 +90,7 @@ def network(
             None if heads and link is links[-1] else link.row if len(link.rows) == 1 else link.rows,
             steepness=link.steepness,
             skip=link.sources[:-1],
+            **link.extras,
         )
         for link in links
     ]
@@ -84,8 +101,8 @@ def network(
         dtype=dtype,
         scale_inputs=scale_inputs,
         scale_targets=scale_targets,
-        init="zeros",
         seed=0,
+        **more,
     )
     for number, (link, layer) in enumerate(zip(links, net.layers, strict=True), 1):
         if link.W.shape != layer.W.shape or link.b.shape != layer.b.shape:
@@ -123,8 +140,14 @@ def chain(net: Network, target: str, allowed: Iterable[str] = ()) -> list[Link]:
     links = []
     for number, (layer, dense) in enumerate(zip(net.layers, net._spec.layers, strict=True), 1):
         sources = net._spec.sources(number) if dense.skip else ()
-        links.append(Link(layer.W, layer.b, dense.rows, dense.steepness, sources))
+        links.append(Link(layer.W, layer.b, dense.rows, dense.steepness, sources, _unseen(layer, dense)))
     return links
+
+
+def _unseen(layer: Layer, dense: Dense) -> dict[str, Any]:
+    """Return what only training sees of a layer."""
+    frozen = {} if layer.trainable else {"trainable": False}
+    return {name: value for name, value in dense._extras().items() if name in _TRAINING} | frozen
 
 
 def _beyond(net: Network) -> Iterable[tuple[str, str]]:
