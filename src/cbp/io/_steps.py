@@ -179,7 +179,7 @@ class _Assembly:
     def __init__(self) -> None:
         self.layers: list[_Layer] = []
         self.inputs: list[Affine] = []  # scaling of the inputs
-        self.noises: dict[str, float] = {}
+        self.noises: dict[str, Any] = {}
         self.waiting: list[Affine] = []  # to become part of the next weights
         self.dtypes: list[np.dtype[Any]] = []
 
