@@ -266,7 +266,7 @@ COMPILED = {
 }
 
 
-@pytest.mark.parametrize("loss", COMPILED, ids=str)
+@pytest.mark.parametrize("loss", COMPILED, ids=lambda loss: getattr(loss, "name", loss))
 def test_the_loss_is_the_one_compiled_where_it_fits(loss):
     activation, want = COMPILED[loss]
     model = sequential(DENSE(3, "relu"), DENSE(2, activation))
