@@ -7,13 +7,13 @@ import sys
 
 import numpy as np
 import pytest
+from cbp.table_model import KEY
 from command_tables import IRIS_LIKE, LINEAR, QUICK, refused, rows_of
 
 import cbp
 from cbp import tabular
 from cbp._samples import split_rows
 from cbp.cli import COMMANDS
-from cbp.table_model import KEY
 
 pytest_plugins = ["commands"]
 

@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from cbp.table_model import KEY
 from command_tables import IRIS_LIKE, LINEAR, QUICK, refused, rows_of
 
 import cbp
 from cbp._samples import split_rows
-from cbp.table_model import KEY
 
 pytest_plugins = ["commands"]
 
