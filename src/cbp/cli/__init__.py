@@ -6,7 +6,6 @@ command that needs them, when it does.
 
 from __future__ import annotations
 
-import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ import cbp
 from cbp.cli import bench, check, compare, completion, demo, evaluate, export, info, predict, selftest, train
 from cbp.cli._options import Command
 from cbp.cli._parser import WordError, check_words, parser_of
-from cbp.cli._reply import Reply
+from cbp.cli._reply import Reply, give_up_stdout
 
 FAILED, ERROR = 1, 2
 INTERRUPTED = 130  # 128 + SIGINT
@@ -73,8 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _interrupted(reply)
     except BrokenPipeError:
-        # The interpreter flushes stdout once more at exit; there it would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_stdout()
         return BROKEN_PIPE
     except EXPECTED as error:
         reply.failed(type(error).__name__, _sentence(error), ERROR)

@@ -84,10 +84,8 @@ def named(given: Sequence[str] | None, header: Sequence[str], path: str) -> list
 def roles_of(header: list[str], path: str, options: argparse.Namespace) -> Roles:
     """Find out which column is what; ValueError where something does not go together."""
     targets, ignored = named(options.target, header, path), named(options.ignore, header, path)
-    chosen, weight = (
-        named(options.inputs, header, path),
-        named([options.weight] if options.weight else [], header, path),
-    )
+    chosen = named(options.inputs, header, path)
+    weight = named([options.weight] if options.weight else [], header, path)
     taken = {*targets, *ignored, *weight}
     inputs = [name for name in header if name not in taken and (not chosen or name in chosen)]
     if set(targets) & {*ignored, *weight} or not inputs:

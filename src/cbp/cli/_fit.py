@@ -132,9 +132,9 @@ class Training:
         self.net.save(path)
         reply.facts["model"] = path
         best = self._stopping.best_epoch
-        which = (
-            "" if best is None or not self._judges else f", as it was at its best, after epoch {self._begun + best + 1}"
-        )
+        which = ""
+        if best is not None and self._judges:
+            which = f", as it was at its best, after epoch {self._begun + best + 1},"
         print(f"cbp: interrupted after {count_of(done, 'epoch')}: the network{which} is {path}", file=sys.stderr)
 
     def told(self) -> str:
@@ -147,7 +147,7 @@ class Training:
         if self._judges and self._stopping.stopped_epoch is not None:
             why = f"; the last {self.options.patience} brought nothing better"
         elif history.stopped:
-            why = f"; it ended for: {history.stopped}"
+            why = f"; stopped: {history.stopped}"
         elif history.epochs < self.options.epochs - self._begun:
             why = "; then the time was over"
         if not self._judges or best is None or history.stopped == "validation":

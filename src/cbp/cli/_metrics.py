@@ -72,7 +72,7 @@ def _ratio(a: int, b: int) -> float | None:
 
 
 def _of_numbers(target: Target, said: NDArray[np.float64], y: NDArray[np.float64]) -> Figures:
-    errors = said - y
+    errors = y - said
     rmse, spread = _root_mean_square(errors), _root_mean_square(y - _mean(y))
     return {
         "target": target.name,

@@ -44,13 +44,16 @@ class Command:
     groups : dict of str to list of Option
         Its options by what they are about; "" for those that need no title.
     more : str
-        What --help says below the options.
+        What --help says below the options: paragraphs, which are filled, and indented lines, which stay as they are.
+    usage : str
+        How it is called, where that would be too long with all options.
     """
 
     run: Run
     summary: str
     groups: dict[str, list[Option]]
     more: str = ""
+    usage: str = ""
 
 
 def option(*names: str, words: Iterable[str] = (), **settings: Any) -> Option:

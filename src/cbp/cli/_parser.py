@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,10 +36,14 @@ class WordError(ValueError):
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help as wide as the terminal, up to 100 columns, the descriptions in one column."""
+    """Help as wide as the terminal, up to 100 columns; paragraphs are filled, what is indented stays as it is."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=min(shutil.get_terminal_size().columns, 100) - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        parts = text.strip("\n").split("\n\n")
+        return "\n\n".join(part if "\n " in f"\n{part}" else textwrap.fill(part, width) for part in parts) + "\n"
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,7 +64,9 @@ def parser_of(commands: Mapping[str, Command]) -> Parser:
     added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command in commands.items():
         description = f"{command.summary[0].upper()}{command.summary[1:]}."
-        one = added.add_parser(name, help=command.summary, description=description, epilog=command.more or None)
+        usage = f"cbp {name} {command.usage}" if command.usage else None
+        more = command.more or None
+        one = added.add_parser(name, help=command.summary, description=description, epilog=more, usage=usage)
         one.set_defaults(run=command.run, command=name, json=False, quiet=False)
         fill(one, command)
     return parser

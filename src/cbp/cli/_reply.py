@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from typing import Any
 
@@ -31,9 +32,14 @@ class Reply:
         self.facts: dict[str, Any] = {}
 
     def say(self, text: object) -> None:
-        """Say something to a person, on standard output."""
-        if not (self.as_json or self.quiet):
+        """Say something to a person, on standard output; work goes on where nobody reads it any more."""
+        if self.as_json or self.quiet:
+            return
+        try:
             print(text, flush=True)
+        except BrokenPipeError:
+            self.quiet = True
+            give_up_stdout()
 
     def warn(self, text: str) -> None:
         """Say on standard error, and keep in the facts, what may not be as the person thinks."""
@@ -52,6 +58,11 @@ class Reply:
         if self.as_json:
             error = {"type": kind, "message": sentence, "status": status}
             print(json.dumps({"error": error}, ensure_ascii=False))
+
+
+def give_up_stdout() -> None:
+    """Let standard output lead nowhere: the interpreter flushes it once more at exit, where it would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def plain(value: Any) -> Any:

@@ -30,7 +30,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; marg
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd; }
 table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .2rem .8rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } tr + tr { border-top: 1px solid #eee; }
-th { font-weight: 600; } td.hit { background: #e5f1e5; } td.miss { background: #fbe9e4; }
+th { font-weight: 600; }
 code { background: #f4f4f4; padding: .1rem .3rem; } figure { margin: 1rem 0; } img { max-width: 100%; }
 footer { color: #777; margin-top: 3rem; font-size: .85rem; }
 """
@@ -114,7 +114,7 @@ class Report:
     def _numbers(self, name: str, said: NDArray[np.float64], truth: NDArray[Any], figures: dict[str, Any]) -> None:
         names = {"r2": "R²", "rmse": "root mean square error", "mae": "mean absolute error", "bias": "mean error"}
         rows = [[text, "-" if figures[key] is None else f"{figures[key]:.6g}"] for key, text in names.items()]
-        self._table(["figure", ""], rows)
+        self._table([], rows)
         shown = np.unique(np.linspace(0, len(said) - 1, min(len(said), MOST_ROWS)).astype(np.int64))
         figure, ax = _figure(6.0, 6.0)
         cbp.plot.regression(truth[shown], said[shown], ax=ax)
@@ -132,15 +132,16 @@ class Report:
         self._body.append(f"<p>{html.escape(text)}</p>")
 
     def _table(self, head: list[str], rows: list[list[str]]) -> None:
-        lines = [_row("th", head), *(_row("td", row) for row in rows)]
+        lines = [*([_row("th", head)] if head else []), *(_row("td", row) for row in rows)]
         self._body.append(f"<table>{''.join(lines)}</table>")
 
     def _picture(self, name: str, figure: Any, text: str) -> None:
         name = f"{name}.png" if f"{name}.png" not in self._pictures else f"{name}-{len(self._pictures)}.png"
         data = io.BytesIO()
         figure.savefig(data, format="png", dpi=150)
+        width = round(80 * figure.get_figwidth())
         self._pictures[name] = data.getvalue()
-        self._body.append(f'<figure><img src="{{{name}}}" alt="{html.escape(text)}"></figure>')
+        self._body.append(f'<figure><img src="{{{name}}}" width="{width}" alt="{html.escape(text)}"></figure>')
 
     # ---- writing ----
 

@@ -9,9 +9,9 @@ from cbp.cli._options import Command, Option, option
 from cbp.cli._reply import Reply
 
 MORE = """\
-bash:  echo 'eval "$(cbp completion bash)"' >> ~/.bashrc
-zsh:   echo 'eval "$(cbp completion zsh)"' >> ~/.zshrc        (after compinit)
-fish:  cbp completion fish > ~/.config/fish/completions/cbp.fish
+  bash:  echo 'eval "$(cbp completion bash)"' >> ~/.bashrc
+  zsh:   echo 'eval "$(cbp completion zsh)"' >> ~/.zshrc        (after compinit)
+  fish:  cbp completion fish > ~/.config/fish/completions/cbp.fish
 """
 
 

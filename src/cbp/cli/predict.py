@@ -182,7 +182,8 @@ def _answer(source: Source, stream: _Stream, keep: list[str], sink: Any) -> None
 def _learn_uncertainty(net: cbp.Network, coding: Coding, path: str) -> None:
     """Learn how sure the network is from the table that it was trained on."""
     data = _data.read_known(path, coding)
-    net.learn_uncertainty(data.X, targets_for(net, data))
+    told = isinstance(net.optimizer, cbp.methods.BayesianRegularization) or any(dense.l2 for dense in net._spec.layers)
+    net.learn_uncertainty(data.X, targets_for(net, data), prior=None if told else "evidence")
 
 
 # fmt: off
@@ -195,7 +196,7 @@ GROUPS = {
         option("--proba", action="store_true", help="the probability of every class, too"),
         option("--std", action="store_true", help="the standard deviation of every number, too"),
         option("--train", metavar="FILE", help="for --std: the table that the model learnt from"),
-        option("--keep", action="append", metavar="COLUMN,..", help="columns of the table to repeat before the answers"),
+        option("--keep", action="append", metavar="COLUMN,..", help="columns of the table to repeat"),
         option("--missing", choices=["refuse", "empty"], default="refuse",
                help="a row that lacks a value: refuse it, or leave its answer empty (default: refuse)"),
         option("--unknown", choices=["zeros", "refuse"], default="zeros",
@@ -205,4 +206,4 @@ GROUPS = {
 }
 # fmt: on
 
-COMMAND = Command(run, "apply a saved network to a table", GROUPS, MORE)
+COMMAND = Command(run, "apply a saved network to a table", GROUPS, MORE, "model.npz new.csv [-o FILE] [options]")

@@ -1,4 +1,4 @@
-"""`cbp selftest`: does this build compute correctly on this machine?"""
+"""`cbp selftest`: whether this build computes correctly on this machine."""
 
 from __future__ import annotations
 

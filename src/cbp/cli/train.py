@@ -18,7 +18,7 @@ from cbp.cli._reply import Reply
 from cbp.cli._words import check_writable, count_of, some
 from cbp.tabular import Coding
 
-FEW = 10
+FEW, LARGE = 10, 30
 CLASSES_HINT = " (its few values are whole numbers; if they stand for classes, add --classes)"
 
 MORE = """\
@@ -49,6 +49,7 @@ def run(options: argparse.Namespace, reply: Reply) -> int:
     training = Training(net, data, options)
     reply.say(_table_sentence(data, options))
     reply.say(net)
+    _warn_of_units(net, data, reply)
     training.run(reply)
     reply.say(training.told())
     figures = _judge(net, data, reply)
@@ -112,6 +113,19 @@ def _target_words(data: _data.Data, j: int, options: argparse.Namespace) -> str:
     few = len(np.unique(y)) <= FEW and all(value.is_integer() for value in y.tolist())
     said = options.loss is not None or options.output_activation is not None
     return f'"{target.name}": a number{CLASSES_HINT * (few and not said)}'
+
+
+def _warn_of_units(net: cbp.Network, data: _data.Data, reply: Reply) -> None:
+    """Say so where the network has to learn numbers far from those that it begins with."""
+    if data.coding.classifies or net.target_scaling is not None:
+        return
+    for target, y in zip(data.coding.targets, data.y, strict=True):
+        largest = float(np.abs(y[data.train]).max())
+        if largest > LARGE:
+            reply.warn(
+                f'"{target.name}" is not scaled with this output and loss and goes up to {largest:g}: '
+                "in units that bring it nearer to 1 the network may learn it sooner"
+            )
 
 
 def _judged(data: _data.Data) -> Any:
@@ -188,7 +202,7 @@ GROUPS = {
         option("--weight", metavar="COLUMN", help="how much each row counts"),
     ],
     "network": [
-        option("--hidden", type=kinds.widths, metavar="N,N,..", help="units of the hidden layers, or none (default: 64)"),
+        option("--hidden", type=kinds.widths, metavar="N,N,..", help="units of hidden layers, or none (default: 64)"),
         option("--activation", type=kinds.several(kinds.thing, "relu or relu,tanh"), metavar="NAME,..",
                words=HIDDEN_ACTIVATIONS,
                help=f"of the hidden layers, one or one each: {', '.join(HIDDEN_ACTIVATIONS)} (default: relu)"),
@@ -224,7 +238,7 @@ GROUPS = {
         option("--nesterov", action="store_true", help="of sgd: look ahead by the momentum"),
         option("--schedule", type=kinds.thing, metavar="NAME", words=SCHEDULES,
                help=f"{', '.join(SCHEDULES)}; lengths in updates, or like epochs(30) (default: constant)"),
-        option("--epochs", type=kinds.count, default=500, metavar="N", help="passes over the rows, at most (default: 500)"),
+        option("--epochs", type=kinds.count, default=500, metavar="N", help="most passes over the rows (default: 500)"),
         option("--batch-size", type=kinds.count, default=32, metavar="N", help="rows for one update (default: 32)"),
         option("--class-weight", type=kinds.weights, metavar="W",
                help="balanced, or yes:2,no:1 (default: all count alike)"),
@@ -252,4 +266,6 @@ GROUPS = {
 }
 # fmt: on
 
-COMMAND = Command(run, "train a network on a table and save it", GROUPS, MORE)
+USAGE = "data.csv --target COLUMN -o model.npz [options]"
+
+COMMAND = Command(run, "train a network on a table and save it", GROUPS, MORE, USAGE)

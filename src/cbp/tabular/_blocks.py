@@ -38,6 +38,15 @@ def number(cell: str) -> float | None:
         return None
 
 
+BOOLEANS = {"true": 1.0, "false": 0.0}
+
+
+def value(cell: str) -> float | None:
+    """The number that a cell of an input holds, true and false among them, or None."""
+    found = number(cell)
+    return BOOLEANS.get(cell.lower()) if found is None else found
+
+
 def is_missing(cell: str) -> bool:
     """Whether a cell says that there is no value."""
     return cell.lower() in MISSING
@@ -107,7 +116,7 @@ class TextBlock(Block):
         """What the first cell that has a value holds."""
         for cell in self._cells(name):
             if not is_missing(cell.strip()):
-                return "text" if number(cell) is None else "number"
+                return "text" if value(cell) is None else "number"
         return None
 
     def text(self, name: str) -> list[str]:
@@ -128,10 +137,10 @@ class TextBlock(Block):
     def _number(self, row: int, name: str, cell: str) -> float:
         if is_missing(cell):
             return math.nan
-        value = number(cell)
-        if value is None:
+        found = value(cell)
+        if found is None:
             raise TableError(f'{self.place(row, name)}: "{cell}" is not a number')
-        return value
+        return found
 
 
 class ArrowBlock(Block):
@@ -189,6 +198,4 @@ class ArrowBlock(Block):
 
 
 def _as_text(cell: Any) -> str:
-    if isinstance(cell, bool):
-        return str(cell).lower()
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cbp.tabular._blocks import Block, TableError, is_missing, number
+from cbp.tabular._blocks import Block, TableError, is_missing, value
 from cbp.tabular._reading import Source
 
 MOST_CATEGORIES = 100
@@ -81,7 +81,7 @@ class Words:
         if not cell or (not self.verbatim and is_missing(cell)):
             self._known[cell] = -1
             return -1
-        if not self.verbatim and not block.typed and number(cell) is not None:
+        if not self.verbatim and not block.typed and value(cell) is not None:
             raise TableError(
                 f'{block.place(row, name)}: "{cell}" is a number, but other rows hold text '
                 f"(--categorical {name} makes every different value a category)"
