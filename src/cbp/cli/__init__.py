@@ -15,6 +15,7 @@ from cbp.cli import bench, check, compare, completion, demo, evaluate, export, i
 from cbp.cli._options import Command
 from cbp.cli._parser import WordError, check_words, parser_of
 from cbp.cli._reply import Reply, give_up_stdout
+from cbp.tabular import MissingError, TableError
 
 FAILED, ERROR = 1, 2
 INTERRUPTED = 130  # 128 + SIGINT
@@ -85,7 +86,11 @@ def _run(words: list[str], reply: Reply) -> int:
     reply.facts["command"] = options.command
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: reply.warn(" ".join(str(message).split()))
-        status: int = options.run(options, reply)
+        try:
+            status: int = options.run(options, reply)
+        except MissingError as error:
+            hint = " (--missing says what else to do)" if hasattr(options, "missing") else ""
+            raise TableError(f"{error}{hint}") from None
     return status
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -29,6 +31,43 @@ def row_of(table: Table, given: Spelled) -> Row:
         return table.find(given.name)(*given.args, **given.named)
     except TypeError as error:
         raise ValueError(str(error)) from None
+
+
+def check(options: argparse.Namespace) -> None:
+    """Refuse names and arguments that there are not, before a table is read."""
+    rows = (
+        ("--loss", cbp.losses, options.loss),
+        ("--output-activation", cbp.activations, options.output_activation),
+        ("--init", cbp.initializers, options.init),
+        *(("--activation", cbp.activations, one) for one in options.activation or ()),
+    )
+    for flag, table, given in rows:
+        if given is not None:
+            with about(flag):
+                row_of(table, given)
+    _hidden(options)
+    for name in ("scale_inputs", "scale_targets"):
+        read_scaling(_scaling(getattr(options, name) or Spelled("standard")), 1, f"--{name.replace('_', '-')}")
+    with about("--optimizer"):
+        made = optimizer(options)
+    if options.schedule is None:
+        return
+    if not isinstance(made, cbp.optimizers.Optimizer):
+        raise ValueError(f"--schedule changes a learning rate, which {type(made).__name__} has not")
+    with about("--schedule"):
+        if is_plateau(options.schedule):
+            plateau(options.schedule)
+        else:
+            schedule(options.schedule, made.learning_rate, 1, options.epochs)
+
+
+@contextmanager
+def about(flag: str) -> Iterator[None]:
+    """Name the option that an error is about."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{flag}: {error}") from None
 
 
 # ---- the network ----
@@ -182,7 +221,7 @@ def optimizer(options: argparse.Namespace) -> Any:
         value = getattr(options, name)
         if value:
             if name not in type(made).fields:
-                raise ValueError(f"--{name.replace('_', '-')} is nothing that {type(made).__name__} knows")
+                raise ValueError(f"{type(made).__name__} knows no --{name.replace('_', '-')}")
             named[name] = value
     try:
         return cbp.optimizers.get({**config, **named})
@@ -197,6 +236,11 @@ def _row_of_class(name: str) -> str:
     rows = [*cbp.tables.optimizers, *by_name]
     classes = {type(cbp.optimizers.get(row)).__name__: row for row in reversed(rows)}
     return classes.get(name, name)
+
+
+def is_plateau(given: Spelled) -> bool:
+    """Whether the rate is to follow a figure of the training, and not the updates."""
+    return _snake(given.name) in (PLATEAU, "plateau")
 
 
 def plateau(given: Spelled) -> cbp.ReduceOnPlateau:

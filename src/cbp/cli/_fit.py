@@ -55,7 +55,6 @@ class Training:
     def run(self, reply: Reply) -> None:
         """Train; after Ctrl-C keep the best network beside the place where the model was to go."""
         options, data, net = self.options, self.data, self.net
-        learn_scaling(net, data)
         targets = _build.targets_for(net, data)
         optimizer = net.optimizer if options.resume else _build.optimizer(options)
         callbacks: list[Any] = [self._see, *self._callbacks()]
@@ -112,7 +111,7 @@ class Training:
             return None
         if not isinstance(optimizer, cbp.optimizers.Optimizer):
             raise ValueError(f"--schedule changes a learning rate, which {type(optimizer).__name__} has not")
-        if given.name in (_build.PLATEAU, "plateau", "ReduceOnPlateau"):
+        if _build.is_plateau(given):
             callbacks.insert(1, _build.plateau(given))
             return None
         per_epoch = -(-len(self.data.train) // self.options.batch_size)

@@ -6,6 +6,7 @@ Every contender trains the same network on the same rows with the same optimiser
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import platform
@@ -22,11 +23,12 @@ from numpy.typing import NDArray
 import cbp
 from cbp.cli._options import JSON, QUIET, THREADS, Command, count, option
 from cbp.cli._reply import Reply
-from cbp.cli._words import table_of
+from cbp.cli._words import count_of, table_of
 
 MORE = """\
-Networks of relu units with a softmax output in float32, trained by Adam on random rows. Times are medians. It is
-indicative: other work on the machine, sizes and versions change it. The repository's benchmarks look more closely.
+Networks of relu units with a softmax output in float32, trained by Adam on random rows. Times are medians. Each
+library uses as many threads as it likes, or --threads. It is indicative: other work on the machine, sizes and versions
+change it. The repository's benchmarks look more closely.
 
 examples:
   cbp bench
@@ -70,14 +72,25 @@ def run(options: argparse.Namespace, reply: Reply) -> int:
         names = _chosen(options.only.split(","), names)
     versions = {name: _version(name) for name in names}
     reply.facts |= {"machine": _machine(), "versions": versions, "threads": cbp.get_num_threads(), "sizes": []}
-    reply.say(f"{_machine()}, cbp with {cbp.get_num_threads()} threads; {_listed(versions)}")
-    for size in SIZES:
-        X, y = _samples(size)
-        found = dict(_timed(size, X, y, names, options))
-        reply.facts["sizes"].append({"size": size.name, "widths": size.widths, "rows": size.rows, "seconds": found})
-        reply.say(_table(size, found))
+    reply.say(f"{_machine()}, cbp with {count_of(cbp.get_num_threads(), 'thread')}; {_listed(versions)}")
+    with _limited(options.threads):
+        for size in SIZES:
+            X, y = _samples(size)
+            found = dict(_timed(size, X, y, names, options))
+            reply.facts["sizes"].append({"size": size.name, "widths": size.widths, "rows": size.rows, "seconds": found})
+            reply.say(_table(size, found))
     reply.say("\nIndicative only: medians of a few runs on this machine as it was just now.")
     return 0
+
+
+def _limited(threads: int | None) -> contextlib.AbstractContextManager[Any]:
+    """Let the others have as many threads too, as far as threadpoolctl, if it is installed, knows them."""
+    if threads is None or importlib.util.find_spec("threadpoolctl") is None:
+        return contextlib.nullcontext()
+    import threadpoolctl
+
+    limits: contextlib.AbstractContextManager[Any] = threadpoolctl.threadpool_limits(threads)
+    return limits
 
 
 def _chosen(wanted: list[str], names: list[str]) -> list[str]:
@@ -221,11 +234,11 @@ class NumPyNetwork:
     def update(self, grad: list[NDArray[Any]]) -> None:
         """One step of Adam."""
         self.t += 1
-        rate = RATE * np.sqrt(1 - BETA2**self.t) / (1 - BETA1**self.t)
+        rate, root = RATE / (1 - BETA1**self.t), (1 - BETA2**self.t) ** 0.5
         for theta, g, m, v in zip(self.theta, grad, self.m, self.v, strict=True):
             m += (1 - BETA1) * (g - m)
             v += (1 - BETA2) * (g * g - v)
-            theta -= np.float32(rate) * m / (np.sqrt(v) + np.float32(EPS))
+            theta -= rate * m / (np.sqrt(v) / root + EPS)
 
 
 def _sklearn(size: Size, X: Any, y: Any, threads: int | None) -> Contender:
@@ -259,7 +272,7 @@ def _torch(size: Size, X: Any, y: Any, threads: int | None) -> Contender:
 
     def one_row() -> Any:
         with torch.inference_mode():
-            return torch.softmax(net(inputs[:1]), dim=1)
+            return torch.softmax(net(inputs[:1]), dim=1).numpy()
 
     return Contender(epoch, one_row)
 

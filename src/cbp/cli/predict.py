@@ -18,7 +18,7 @@ from cbp.cli._fit import refuse_far
 from cbp.cli._options import JSON, QUIET, THREADS, Command, option
 from cbp.cli._reply import Reply
 from cbp.cli._words import check_writable, count_of, some
-from cbp.tabular import FORMS, Block, Coding, Sink, Source, TableError, form_of, open_answers, open_table
+from cbp.tabular import FORMS, Block, Coding, Sink, Source, form_of, open_answers, open_table
 from cbp.tabular._writing import rows_of
 
 MORE = """\
@@ -140,7 +140,7 @@ class _Stream:
         if lacking.any() and self.options.missing == "refuse":
             raise self.coding.first_lacking(block, int(np.argmax(lacking)))
         if self.options.unknown == "refuse" and sum(self.unknown.values()) > before:
-            raise _first_unknown(block, self.coding)
+            raise self.coding.first_unknown(block)
         outputs, std = self._outputs(X[~lacking], block, np.flatnonzero(~lacking))
         self.rows, self.lacking = self.rows + len(block), self.lacking + int(np.count_nonzero(lacking))
         return scattered(self.answers.columns(outputs, self.options.proba, std), ~lacking)
@@ -155,16 +155,6 @@ class _Stream:
             refuse_far(self.net, X, self.coding, lambda row, column: block.place(int(rows[row]), column))
             raise
         return outputs, self.answers.own_std(outputs) if self.options.std else None
-
-
-def _first_unknown(block: Block, coding: Coding) -> TableError:
-    for row in range(len(block)):
-        for column in coding.columns:
-            if column.categories is not None:
-                cell = block.text(column.name)[row]
-                if cell and cell not in column.categories:
-                    return TableError(f'{block.place(row, column.name)}: the model never met "{cell}"')
-    raise AssertionError("a category was counted that no row has")
 
 
 def _answer(source: Source, stream: _Stream, keep: list[str], sink: Any) -> None:

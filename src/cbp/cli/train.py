@@ -12,7 +12,7 @@ from cbp import io, tables
 from cbp.cli import _build, _data, _metrics, _models, _report
 from cbp.cli import _options as kinds
 from cbp.cli._answers import Answers
-from cbp.cli._fit import Training
+from cbp.cli._fit import Training, learn_scaling
 from cbp.cli._options import JSON, QUIET, SEED, THREADS, Command, option
 from cbp.cli._reply import Reply
 from cbp.cli._words import check_writable, count_of, some
@@ -46,6 +46,7 @@ def run(options: argparse.Namespace, reply: Reply) -> int:
     data = _data.load(options, kept, net.seed if net is not None else options.seed or 0)
     net = _build.network(options, data) if net is None else net
     _models.keep(net, data.coding)
+    learn_scaling(net, data)
     training = Training(net, data, options)
     reply.say(_table_sentence(data, options))
     reply.say(net)
@@ -63,6 +64,9 @@ def run(options: argparse.Namespace, reply: Reply) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse what does not go together, and what could not be written after all the work."""
+    wanted = {"--target": options.target or options.resume, "-o": options.output}
+    if absent := [flag for flag, given in wanted.items() if not given]:
+        raise ValueError(f"cbp train needs {' and '.join(absent)} (see cbp train --help)")
     check_writable(options.output, io.FORMATS)
     if options.checkpoint:
         check_writable(options.checkpoint.replace("{epoch}", "0"), io.FORMATS)
@@ -76,8 +80,8 @@ def _check(options: argparse.Namespace) -> None:
             if getattr(options, name) not in (None, False):
                 flag = name.replace("_", "-")
                 raise ValueError(f"--{flag} is a matter of the model that --resume goes on with: leave it out")
-    elif not options.target:
-        raise ValueError("--target is needed: the column to predict")
+    else:
+        _build.check(options)
 
 
 def _further(options: argparse.Namespace) -> tuple[cbp.Network, Coding]:
@@ -186,7 +190,7 @@ COLUMNS = {"action": "append", "metavar": "COLUMN,.."}
 GROUPS = {
     "": [
         option("table", metavar="data.csv", help='CSV, .csv.gz or .parquet; "-": standard input'),
-        option("-o", "--output", required=True, metavar="model.npz", help="where to save the network"),
+        option("-o", "--output", metavar="model.npz", help="where to save the network"),
         JSON, QUIET,
     ],
     "columns": [

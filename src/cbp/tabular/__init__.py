@@ -2,10 +2,10 @@
 
 `open_table` reads CSV (strictly, with NumPy alone) and Parquet; `open_answers` writes CSV, JSON lines and Parquet.
 `gather` collects the columns to learn from, `Coding` makes the network's inputs of them and is what a model keeps of
-its table. Nothing here knows networks; pandas and pyarrow are imported where a Parquet file is met.
+its table. Nothing here knows networks; pyarrow is imported where a Parquet file is met.
 """
 
-from cbp.tabular._blocks import Block, TableError
+from cbp.tabular._blocks import Block, MissingError, TableError
 from cbp.tabular._columns import Table, Wish, gather
 from cbp.tabular._reading import BLOCK_ROWS, Source, open_table
 from cbp.tabular._writing import FORMS, Sink, form_of, open_answers
@@ -15,6 +15,7 @@ __all__ = [
     "BLOCK_ROWS",
     "FORMS",
     "Block",
+    "MissingError",
     "Coding",
     "Column",
     "Sink",

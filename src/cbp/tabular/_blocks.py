@@ -18,6 +18,10 @@ class TableError(ValueError):
     """What is wrong with a table, in one sentence that names the line and the column."""
 
 
+class MissingError(TableError):
+    """A cell has no value, and that is refused."""
+
+
 def count_of(n: int, thing: str) -> str:
     """A number and what is counted, in the plural where it belongs.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cbp.tabular._blocks import Block, TableError, is_missing, value
+from cbp.tabular._blocks import Block, MissingError, TableError, is_missing, value
 from cbp.tabular._reading import Source
 
 MOST_CATEGORIES = 100
@@ -210,6 +210,6 @@ def _add(column: Numbers | Words, block: Block, name: str, wish: Wish) -> None:
         raise _missing(block, int(np.argmax(gone)), name)
 
 
-def _missing(block: Block, row: int, name: str) -> TableError:
+def _missing(block: Block, row: int, name: str) -> MissingError:
     cell = block.text(name)[row]
-    return TableError(f"{block.place(row, name)}: the value is missing" + (f' ("{cell}")' if cell else ""))
+    return MissingError(f"{block.place(row, name)}: the value is missing" + (f' ("{cell}")' if cell else ""))

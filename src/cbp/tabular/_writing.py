@@ -162,6 +162,9 @@ def open_answers(path: str | None, form: str) -> Iterator[Sink]:
     ImportError
         Parquet, and pyarrow is not installed.
     """
+    if path is None and not hasattr(sys.stdout, "buffer"):  # somebody has put a text of their own in its place
+        yield _text_sink(sys.stdout, form)
+        return
     with _binary(path) as file:
         if form == "parquet":
             sink: Sink = Parquet(file)
@@ -170,13 +173,17 @@ def open_answers(path: str | None, form: str) -> Iterator[Sink]:
             return
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=path is None)
         try:
-            yield JSONLines(text) if form == "jsonl" else TextSink(text, "\t" if form == "tsv" else ",")
+            yield _text_sink(text, form)
         except BaseException:
             with contextlib.suppress(OSError, ValueError):
                 text.detach()
             raise
         text.flush()
         text.detach()
+
+
+def _text_sink(file: IO[str], form: str) -> Sink:
+    return JSONLines(file) if form == "jsonl" else TextSink(file, "\t" if form == "tsv" else ",")
 
 
 @contextmanager

@@ -11,12 +11,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cbp.tabular._blocks import Block, TableError, number
+from cbp.tabular._blocks import Block, MissingError, TableError, is_missing, number
 from cbp.tabular._columns import Numbers, Table
 
 VERSION = 1
@@ -133,30 +134,34 @@ class Coding:
                 place = np.array([known.get(cell, -1) for cell in cells], dtype=np.int64)
                 _set(X[:, at : at + width], place)
                 for row in np.flatnonzero(place < 0).tolist():
-                    if not self._no_word(cells[row]):
+                    if not is_missing(cells[row]):
                         unknown[column.name, cells[row]] += 1
                     elif self.missing == "refuse":
                         lacking[row] = True
             at += width
         return X, lacking
 
-    def first_lacking(self, block: Block, row: int) -> TableError:
+    def first_lacking(self, block: Block, row: int) -> MissingError:
         """The error for a row that lacks a value."""
-        for column in self.columns:
-            cell = block.text(column.name)[row]
-            if column.categories is None:
-                lacks = math.isnan(block.numbers(column.name)[row])
-            else:
-                lacks = cell not in column.categories and self._no_word(cell)
-            if lacks:
-                break
-        return TableError(f"{block.place(row, column.name)}: the value is missing" + (f' ("{cell}")' if cell else ""))
+        lacking = (column for column in self.columns if self._lacks(block, row, column))
+        name = next(lacking).name
+        cell = block.text(name)[row]
+        return MissingError(f"{block.place(row, name)}: the value is missing" + (f' ("{cell}")' if cell else ""))
 
-    @staticmethod
-    def _no_word(cell: str) -> bool:
-        from cbp.tabular._blocks import is_missing
+    def _lacks(self, block: Block, row: int, column: Column) -> bool:
+        if column.categories is None:
+            return column.fill is None and math.isnan(block.numbers(column.name)[row])
+        cell = block.text(column.name)[row]
+        return self.missing == "refuse" and cell not in column.categories and is_missing(cell)
 
-        return is_missing(cell)
+    def first_unknown(self, block: Block) -> TableError:
+        """The error for some rows among which one has a category that the model never met."""
+        for row, column in product(range(len(block)), self.columns):
+            if column.categories is not None:
+                cell = block.text(column.name)[row]
+                if cell not in column.categories and not is_missing(cell):
+                    return TableError(f'{block.place(row, column.name)}: the model never met "{cell}"')
+        raise AssertionError("a category was counted that no row has")
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can keep it."""
