@@ -14,6 +14,7 @@ from cbp import _core
 from cbp._samples import SPLIT_STREAM, split_rows
 from cbp.cli._words import some
 from cbp.tabular import Coding, Table, TableError, Target, Wish, code_target, gather, open_table
+from cbp.tabular._blocks import number
 from cbp.tabular.coding import known_target
 
 Rows = NDArray[np.int64]
@@ -77,14 +78,15 @@ def named(given: Sequence[str] | None, header: Sequence[str], path: str) -> list
         found += [text] if text in header else [part.strip() for part in text.split(",")]
     for name in found:
         if name not in header:
-            raise ValueError(f'{path} has no column "{name}"; it has: {some(header, 30)}')
+            hint = "" if any(number(cell) is None for cell in header) else " (its first line should name the columns)"
+            raise ValueError(f'{path} has no column "{name}"; it has: {some(header, 30)}{hint}')
     return list(dict.fromkeys(found))
 
 
 def roles_of(header: list[str], path: str, options: argparse.Namespace) -> Roles:
     """Find out which column is what; ValueError where something does not go together."""
     targets, ignored = named(options.target, header, path), named(options.ignore, header, path)
-    chosen = named(options.inputs, header, path)
+    chosen = set(named(options.inputs, header, path))
     weight = named([options.weight] if options.weight else [], header, path)
     taken = {*targets, *ignored, *weight}
     inputs = [name for name in header if name not in taken and (not chosen or name in chosen)]
@@ -123,6 +125,7 @@ def load(options: argparse.Namespace, kept: Coding | None, seed: int) -> Data:
     data = Data([table], coding, coding.matrix(table), y, _weights(table, roles.weight), train, held)
     if options.validation_file:
         _add_validation(data, roles, options, missing)
+    table.columns.clear()  # what they hold is in X and y, and they are as large
     return data
 
 

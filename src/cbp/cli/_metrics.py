@@ -109,7 +109,7 @@ def _class_words(figures: Figures, what: str) -> str:
         f"Right on {right:,} of {count_of(n, what)} ({right / n:.1%}); "
         f'always answering "{guess["class"]}" would be right on {guess["right"]:,} ({guess["right"] / n:.1%}).'
     )
-    return "\n\n".join([sentence, _indented(class_table(figures)), _indented(confusion_table(figures))]).rstrip()
+    return "\n\n".join([sentence, _indented(class_table(figures)), _indented(confusion_table(figures)), ""])
 
 
 def class_table(figures: Figures) -> str:

@@ -110,10 +110,10 @@ class TextBlock(Block):
 
     def __init__(self, path: str, header: list[str], places: Sequence[int], rows: list[list[str]]) -> None:
         super().__init__(path, header, places)
-        self._rows = rows
+        self._rows, self._at = rows, {name: at for at, name in enumerate(header)}
 
     def _cells(self, name: str) -> list[str]:
-        at = self.header.index(name)
+        at = self._at[name]
         return [row[at] for row in self._rows]
 
     def kind(self, name: str) -> str | None:

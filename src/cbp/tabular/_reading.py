@@ -7,6 +7,7 @@ import gzip
 import io
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -39,11 +40,12 @@ class Source:
 
     def check_names(self, wanted: Sequence[str]) -> None:
         """Refuse columns without a name, and names that stand for several; TableError."""
+        times = Counter(self.header)
         for name in wanted:
             if not name:
                 raise TableError(f"column {self.header.index(name) + 1} of {self.path} has no name in the header")
-            if self.header.count(name) > 1:
-                raise TableError(f'{self.path} has {self.header.count(name)} columns named "{name}"')
+            if times[name] > 1:
+                raise TableError(f'{self.path} has {times[name]} columns named "{name}"')
 
     def blocks(self, wanted: Sequence[str], rows: int = BLOCK_ROWS) -> Iterator[Block]:
         """Yield the rows in order, at most so many at a time, with the columns wanted at least.
