@@ -106,7 +106,7 @@ class Report:
         if len(classes) <= _metrics.MOST_CLASSES:
             size = max(4.5, 0.55 * len(classes) + 2.5)
             figure, ax = _figure(size, size)
-            _confusion(truth, said, classes, ax)
+            cbp.plot.confusion(truth, said, ax, labels=classes)
             self._picture(f"confusion-{_plain(name)}", figure, f"how often each class of {name} was taken for each")
         else:
             self._body.append(f"<pre>{html.escape(_metrics.confusion_table(figures))}</pre>")
@@ -202,21 +202,3 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots()
-
-
-def _confusion(truth: Any, said: Any, classes: list[str], ax: Any) -> None:
-    """Draw the table of confusion as cbp.plot does, or plainly where it does not."""
-    draw = getattr(cbp.plot, "confusion", None)
-    if draw is not None:
-        draw(truth, said, labels=classes, ax=ax)
-        return
-    k = len(classes)
-    table = np.bincount(np.asarray(truth) * k + said, minlength=k * k).reshape(k, k)
-    ax.imshow(table / np.maximum(table.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    for i, j in np.ndindex(k, k):
-        ax.text(
-            j, i, table[i, j], ha="center", va="center", color="white" if table[i, j] > table[i].sum() / 2 else "0.2"
-        )
-    ax.set(xticks=range(k), yticks=range(k), xlabel="taken for", ylabel="is")
-    ax.set_xticklabels(classes, rotation=90 if k > 6 else 0)
-    ax.set_yticklabels(classes)
