@@ -3,8 +3,10 @@
 import contextlib
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -135,7 +137,7 @@ class Lines(io.RawIOBase):
 
 def test_few_rows_are_in_flight(run, classifier, monkeypatch):
     out = io.BytesIO()
-    lines = Lines(5 * BLOCK_ROWS + 17, lambda: out.getbuffer().nbytes // len("a\n"))
+    lines = Lines(12 * BLOCK_ROWS + 17, lambda: out.getbuffer().nbytes // len("a\n"))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(lines, buffer_size=16)))
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="utf-8"))
     status = run("predict", classifier, "-")[0]
@@ -152,6 +154,38 @@ def test_blocks_make_no_difference(run, put, classifier):
     once = rows_of(run("predict", classifier, "data.csv", "--proba")[1])
     assert len(out) > BLOCK_ROWS + 2
     assert out == [once[0], *once[1:] * (BLOCK_ROWS // 50)]
+
+
+def test_blocks_of_parquet_make_no_difference(run, put, classifier):
+    pytest.importorskip("pyarrow")
+    pandas = pytest.importorskip("pandas")
+    put("length,width,kind\n" + IRIS_LIKE.partition("\n")[2] * (BLOCK_ROWS // 50), "long.csv")
+    pandas.read_csv("long.csv").to_parquet("long.parquet", row_group_size=999)
+    assert run("predict", classifier, "long.parquet", "--proba") == run("predict", classifier, "long.csv", "--proba")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(run, put, classifier, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    put("PAR1", "x.parquet")
+    assert refused(run("predict", classifier, "x.parquet"), 'pip install "cbpnet[parquet]"')
+    assert refused(run("predict", classifier, "data.csv", "-o", "y.parquet"), 'pip install "cbpnet[parquet]"')
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent in another way there")
+def test_ctrl_c_leaves_no_answers_half_written(put, classifier, tmp_path):
+    rows = IRIS_LIKE.partition("\n")[2]
+    words = [sys.executable, "-m", "cbp", "predict", classifier, "-", "-o", "out.csv"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes) as process:
+        process.stdin.write(("length,width,kind\n" + rows * (3 * BLOCK_ROWS // 60)).encode())
+        process.stdin.flush()
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob(".out.csv.*.tmp")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, b"", b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "m.npz"]
 
 
 def test_fault_in_a_later_block_leaves_the_old_answers(run, put, tmp_path, classifier):

@@ -46,6 +46,26 @@ def test_checkpoints_can_have_the_epoch_in_their_name(run, put, tmp_path):
     assert sorted(path.name for path in tmp_path.glob("c*.npz")) == ["c1.npz", "c2.npz", "c3.npz"]
 
 
+def test_figures_of_every_epoch_are_written_down(run, put, tmp_path):
+    put(LINEAR)
+    for epochs, words in ((3, ["--target", "target"]), (5, ["--resume", "m.npz"])):
+        words = [*words, "--epochs", epochs, "-o", "m.npz", "--patience", "0", "--log", "log.jsonl"]
+        facts = json.loads(run("train", "data.csv", *words, "--json")[1])
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert len(lines) == 5
+    assert [line["val_loss"] for line in lines[3:]] == facts["history"]["val_loss"]
+    run("train", "data.csv", "--target", "target", "--epochs", "2", "-o", "m.npz", "-q", "--log", "log.csv")
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 3
+    result = run("train", "data.csv", "--target", "target", "-o", "m.npz", "--log", "none/log.csv")
+    assert refused(result, "cannot write none/log.csv")
+
+
+def test_figures_for_tensorboard_go_into_a_folder(run, put, tmp_path):
+    pytest.importorskip("tensorboardX")
+    run("train", put(LINEAR), "--target", "target", "--epochs", "2", "-o", "m.npz", "-q", "--log", "runs")
+    assert [path.name.startswith("events") for path in (tmp_path / "runs").iterdir()] == [True]
+
+
 def test_time_is_over(run, put):
     out = run("train", put(LINEAR), "--target", "target", *FOREVER, "--time", "0.01s", "-o", "m.npz")[1]
     assert "then the time was over" in out

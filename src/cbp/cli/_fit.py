@@ -20,10 +20,10 @@ INTERRUPTED = ".interrupted"
 
 
 class Best(cbp.EarlyStopping):
-    """Early stopping that leaves it to others to put the best parameters back; without patience it never stops."""
+    """Early stopping that leaves it to others to put the best parameters back."""
 
     def __init__(self, monitor: str, patience: int, min_delta: float) -> None:
-        super().__init__(monitor, patience=patience or 2**62, min_delta=min_delta)
+        super().__init__(monitor, patience=max(patience, 1), min_delta=min_delta)
 
     def on_fit_end(self, state: cbp.FitState) -> None:
         """Leave the network as it is."""
@@ -102,6 +102,8 @@ class Training:
             found.append(cbp.TimeBudget(options.time))
         if options.checkpoint:
             found.append(cbp.Checkpoint(options.checkpoint, every=1))
+        if options.log:
+            found.append(logger(options.log, append=bool(options.resume)))
         return found
 
     def _schedule(self, optimizer: Any, callbacks: list[Any]) -> Any:
@@ -163,6 +165,13 @@ class Training:
             "stopped": self.history.stopped or ("patience" if self._stopping.stopped_epoch is not None else ""),
             "history": dict(self.history),
         }
+
+
+def logger(place: str, append: bool) -> cbp.Callback:
+    """What writes the figures of every epoch: lines of CSV or JSON by the ending of the name, else for TensorBoard."""
+    if place.endswith(".csv"):
+        return cbp.CSVLogger(place, append)
+    return cbp.JSONLogger(place, append) if place.endswith(".jsonl") else cbp.TensorBoard(place)
 
 
 def _rows(targets: Any, rows: Any) -> Any:

@@ -10,7 +10,7 @@ import cbp
 from cbp import io
 from cbp.tabular import Coding, Column, Target
 
-KEY = "table"
+KEY = "cbp_table"
 """Where the coding of the table stands in `Network.metadata`."""
 OLD_KEY = "cbp_train"
 

@@ -31,7 +31,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bot
 table { border-collapse: collapse; margin: 1rem 0; } th, td { padding: .2rem .8rem; text-align: right; }
 th:first-child, td:first-child { text-align: left; } tr + tr { border-top: 1px solid #eee; }
 th { font-weight: 600; }
-code { background: #f4f4f4; padding: .1rem .3rem; } figure { margin: 1rem 0; } img { max-width: 100%; }
+code { background: #f4f4f4; padding: .1rem .3rem; } img { max-width: 100%; }
+figure { margin: 1rem 0; display: inline-block; vertical-align: top; }
 footer { color: #777; margin-top: 3rem; font-size: .85rem; }
 """
 

@@ -70,6 +70,8 @@ def _check(options: argparse.Namespace) -> None:
     check_writable(options.output, io.FORMATS)
     if options.checkpoint:
         check_writable(options.checkpoint.replace("{epoch}", "0"), io.FORMATS)
+    if options.log and options.log.endswith((".csv", ".jsonl")):
+        check_writable(options.log)
     if options.report:
         _report.check(options.report)
     if options.validation_file and options.validation is not None:
@@ -264,6 +266,8 @@ GROUPS = {
     "files": [
         option("--report", metavar="PLACE", help="write figures and pictures to report.html, or into a folder"),
         option("--checkpoint", metavar="FILE", help="save after every epoch; {epoch} in the name becomes its number"),
+        option("--log", metavar="PLACE",
+               help="write the figures of every epoch to figures.csv or .jsonl, or for TensorBoard into a folder"),
         option("--resume", metavar="FILE",
                help="go on with this model or checkpoint; --epochs counts those it has made"),
     ],
