@@ -111,6 +111,37 @@ def test_classes_of_a_model_from_python_are_named_by_its_metadata(run, put):
     assert [row[0] for row in rows] == [["red", "green", "blue"][label] for label in said]
 
 
+def test_columns_of_a_model_from_python_are_named_by_its_metadata(run, put):
+    net = cbp.Network([2, 3], output="identity", seed=0)
+    net.metadata = {"features": ["u", "v"]}
+    net.save("named.npz")
+    _, *rows = rows_of(run("predict", "named.npz", put("v,note,u\n1,x,2\n3,y,4\n"))[1])
+    assert np.array(rows, np.float32).tobytes() == net.predict([[2, 1], [4, 3]]).tobytes()
+    assert refused(run("predict", "named.npz", put("u,w\n1,2\n")), "lacks 1 column", "v")
+
+
+def test_gaps_and_kept_columns_have_their_types_in_parquet(run, put, quantity):
+    pyarrow = pytest.importorskip("pyarrow")
+    pytest.importorskip("pyarrow.parquet")
+    pandas = pytest.importorskip("pandas")
+    times = pandas.date_range("2024-01-01", periods=BLOCK_ROWS + 2)
+    frame = pandas.DataFrame({"id": range(BLOCK_ROWS + 2), "at": times, "u": 1.0, "v": 2.0})
+    frame.loc[: BLOCK_ROWS - 1, "u"] = None
+    frame.to_parquet("in.parquet")
+    assert run("predict", quantity, "in.parquet", "--missing", "empty", "--keep", "id,at", "-o", "out.parquet")[0] == 0
+    table = pyarrow.parquet.read_table("out.parquet")
+    assert [str(kind) for kind in table.schema.types] == [
+        "int64",
+        str(pyarrow.parquet.read_schema("in.parquet").types[1]),
+        "float",
+    ]
+    assert table["target"].null_count == BLOCK_ROWS
+    assert table["id"].to_pylist() == list(range(BLOCK_ROWS + 2))
+    text = run("predict", quantity, "in.parquet", "--missing", "empty", "--keep", "id,at", "--format", "jsonl")[1]
+    assert json.loads(text.splitlines()[0]) == {"id": 0, "at": "2024-01-01 00:00:00", "target": None}
+    assert json.loads(text.splitlines()[-1])["target"] == pytest.approx(table["target"][-1].as_py(), rel=1e-6)
+
+
 # ---- tables that are larger than memory ----
 
 

@@ -91,14 +91,14 @@ class Answers:
 
 
 def scattered(columns: Sequence[Any], known: NDArray[np.bool_]) -> list[Any]:
-    """The columns with a gap, None, for every row that is not known."""
-    if known.all():
-        return list(columns)
-    at = np.flatnonzero(known).tolist()
-    found = []
-    for column in columns:
-        gaps: list[Any] = [None] * len(known)
-        for row, cell in zip(at, column, strict=True):
-            gaps[row] = cell
-        found.append(gaps)
-    return found
+    """The columns with a gap, None or masked, for every row that is not known."""
+    return list(columns) if known.all() else [_scattered(column, known) for column in columns]
+
+
+def _scattered(column: Any, known: NDArray[np.bool_]) -> Any:
+    if isinstance(column, np.ndarray):
+        gaps = np.ma.masked_array(np.zeros(len(known), column.dtype), ~known)
+        gaps.data[known] = column
+        return gaps
+    cells = iter(column)
+    return [next(cells) if there else None for there in known.tolist()]

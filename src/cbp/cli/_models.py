@@ -52,17 +52,29 @@ def _check_widths(net: cbp.Network, coding: Coding) -> None:
         raise ValueError("its columns or classes do not fit the network")
 
 
-def plain_coding(net: cbp.Network) -> Coding:
-    """A coding for a model that comes from elsewhere: the columns are the inputs in order.
+def coding_for(net: cbp.Network, path: str) -> tuple[Coding, bool]:
+    """A coding for any model, and whether its columns are the inputs in order and have no names."""
+    coding = coding_of(net, path)
+    if coding is not None:
+        return coding, False
+    features = net.metadata.get("features")
+    names = [name for name in features if isinstance(name, str) and name] if isinstance(features, list) else []
+    if len(set(names)) == len(names) == net.widths[0]:
+        return _foreign(net, names), False
+    return _foreign(net, [f"{i + 1}" for i in range(net.widths[0])]), True
+
+
+def _foreign(net: cbp.Network, names: list[str]) -> Coding:
+    """A coding for a model that comes from elsewhere.
 
     Classes are those that the metadata names, where they fit the outputs; else the outputs are numbers y0, y1 ...
     """
-    columns = tuple(Column(f"{i + 1}") for i in range(net.widths[0]))
+    columns = tuple(map(Column, names))
     n_out, classes = net.widths[-1], net.metadata.get("classes")
     if isinstance(classes, list) and net._spec.heads is None:
-        names = tuple(map(str, classes))
-        coding = Coding(columns, (Target("class", names),))
-        if len(set(names)) == len(names) and (n_out == len(names) or (n_out == 1 and len(names) == 2)):
+        labels = tuple(map(str, classes))
+        coding = Coding(columns, (Target("class", labels),))
+        if len(set(labels)) == len(labels) and (n_out == len(labels) or (n_out == 1 and len(labels) == 2)):
             return coding
     pairs = net._spec.heads is None and net._spec.loss.pair
     return Coding(columns, tuple(Target(f"y{j}") for j in range(n_out // 2 if pairs else n_out)))

@@ -44,13 +44,12 @@ def run(options: argparse.Namespace, reply: Reply) -> int:
     if options.threads:
         cbp.set_num_threads(options.threads)
     net = _models.load(options.model)
-    kept = _models.coding_of(net, options.model)
-    coding = _models.plain_coding(net) if kept is None else kept
+    coding, plain = _models.coding_for(net, options.model)
     _check_columns(net, coding, options)
     unknown: Counter[tuple[str, str]] = Counter()
     stream = _Stream(net, coding, options, unknown)
-    with open_table(options.table, plain=kept is None) as source:
-        _check_header(source, coding, options, plain=kept is None)
+    with open_table(options.table, plain=plain) as source:
+        _check_header(source, coding, options, plain)
         keep = _data.named(options.keep, source.header, source.path)
         collected = _Collected() if options.json and path is None else None
         with nullcontext(collected) if collected else open_answers(path, form) as sink:
@@ -166,7 +165,7 @@ def _answer(source: Source, stream: _Stream, keep: list[str], sink: Any) -> None
         if not begun:
             sink.begin([*keep, *(f"predicted_{name}" if name in keep else name for name in stream.names)])
             begun = True
-        sink.write([*(block.text(name) for name in keep), *columns])
+        sink.write([*(block.cells(name) for name in keep), *columns])
 
 
 def _learn_uncertainty(net: cbp.Network, coding: Coding, path: str) -> None:

@@ -96,6 +96,10 @@ class Block:
         """The cells of a column as numbers, (rows,), NaN where one is missing; TableError where one is no number."""
         raise NotImplementedError
 
+    def cells(self, name: str) -> Any:
+        """The cells of a column as they are, for a `Sink` to write."""
+        return self.text(name)
+
 
 class TextBlock(Block):
     """Rows of a text file.
@@ -181,7 +185,6 @@ class ArrowBlock(Block):
 
     def text(self, name: str) -> list[str]:
         """The cells as text: whole numbers without a point, "" for null and NaN."""
-        self.kind(name)
         return ["" if cell is None or cell != cell else _as_text(cell) for cell in self._columns[name].to_pylist()]
 
     def numbers(self, name: str) -> NDArray[np.float64]:
@@ -199,6 +202,10 @@ class ArrowBlock(Block):
         for row in np.flatnonzero(np.isinf(values)).tolist():
             raise TableError(f"{self.place(row, name)}: {values[row]:g} is not a finite number")
         return values
+
+    def cells(self, name: str) -> Any:
+        """The column, a pyarrow Array."""
+        return self._columns[name]
 
 
 def _as_text(cell: Any) -> str:

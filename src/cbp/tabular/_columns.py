@@ -182,8 +182,8 @@ def gather(source: Source, wishes: Mapping[str, Wish]) -> Table:
         places.extend(block.places)
         pending.append(block)
         for name in wishes:
-            kind = "" if name in columns else block.kind(name)
-            if kind:
+            kind = block.kind(name) if block.typed or name not in columns else None
+            if kind and name not in columns:
                 columns[name] = _column(kind, verbatim=False)
                 for earlier in pending[:-1]:
                     _add(columns[name], earlier, name, wishes[name])

@@ -19,7 +19,7 @@ import numpy as np
 from cbp.errors import optional
 
 Cells = Any
-"""A column of an answer: a list of str, or an ndarray of numbers; None in a list is no value."""
+"""A column of an answer: a list of str, an ndarray, or a pyarrow Array; None, or masked, is no value."""
 
 FORMS = ("csv", "tsv", "jsonl", "parquet")
 _ENDINGS = {
@@ -85,7 +85,7 @@ class JSONLines(Sink):
     def write(self, columns: Sequence[Cells]) -> None:
         """Write lines."""
         for row in rows_of(self._names, columns):
-            self._file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            self._file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
 
 
 class Parquet(Sink):
@@ -107,12 +107,12 @@ class Parquet(Sink):
         import pyarrow.parquet
 
         if self._writer is None:
-            arrays = [pyarrow.array(column) for column in columns]
+            arrays = list(map(_as_arrow, columns))
             kinds = [pyarrow.string() if pyarrow.types.is_null(array.type) else array.type for array in arrays]
             self._schema = pyarrow.schema(list(zip(self._names, kinds, strict=True)))
             self._writer = pyarrow.parquet.ParquetWriter(self._file, self._schema)
         kinds = self._schema.types
-        arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+        arrays = [_as_arrow(column).cast(kind) for column, kind in zip(columns, kinds, strict=True)]
         self._writer.write_table(pyarrow.Table.from_arrays(arrays, schema=self._schema))
 
     def end(self) -> None:
@@ -128,19 +128,28 @@ def rows_of(names: Sequence[str], columns: Sequence[Cells]) -> Iterator[dict[str
 
 
 def _as_text(column: Cells) -> Any:
-    return column.astype(str) if isinstance(column, np.ndarray) else column
+    if isinstance(column, np.ma.MaskedArray):
+        return ["" if gone else str(cell) for cell, gone in zip(column.data, column.mask, strict=True)]
+    if isinstance(column, np.ndarray):
+        return column.astype(str)
+    return column.to_pylist() if hasattr(column, "to_pylist") else column
 
 
 def _as_json(column: Cells) -> Sequence[Any]:
     if isinstance(column, np.ndarray):
-        column = map(float, column.astype(str)) if column.dtype.kind == "f" else column.tolist()
-    return [_finite(cell) for cell in column]
+        column = [float(cell) if cell else None for cell in _as_text(column)]
+    cells = column.to_pylist() if hasattr(column, "to_pylist") else column
+    return [None if isinstance(cell, float) and not math.isfinite(cell) else cell for cell in cells]
 
 
-def _finite(cell: Any) -> Any:
-    if isinstance(cell, np.floating):
-        cell = float(str(cell))
-    return None if isinstance(cell, float) and not math.isfinite(cell) else cell
+def _as_arrow(column: Cells) -> Any:
+    import pyarrow
+
+    if isinstance(column, pyarrow.Array):
+        return column
+    if isinstance(column, np.ma.MaskedArray):
+        return pyarrow.array(column.data, mask=column.mask)
+    return pyarrow.array(column)
 
 
 @contextmanager
