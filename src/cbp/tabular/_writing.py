@@ -129,7 +129,7 @@ def rows_of(names: Sequence[str], columns: Sequence[Cells]) -> Iterator[dict[str
 
 def _as_text(column: Cells) -> Any:
     if isinstance(column, np.ma.MaskedArray):
-        return ["" if gone else str(cell) for cell, gone in zip(column.data, column.mask, strict=True)]
+        return ["" if gone else str(cell) for cell, gone in zip(column.data, np.ma.getmaskarray(column), strict=True)]
     if isinstance(column, np.ndarray):
         return column.astype(str)
     return column.to_pylist() if hasattr(column, "to_pylist") else column
@@ -148,7 +148,7 @@ def _as_arrow(column: Cells) -> Any:
     if isinstance(column, pyarrow.Array):
         return column
     if isinstance(column, np.ma.MaskedArray):
-        return pyarrow.array(column.data, mask=column.mask)
+        return pyarrow.array(column.data, mask=np.ma.getmaskarray(column))
     return pyarrow.array(column)
 
 
