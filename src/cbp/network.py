@@ -396,9 +396,10 @@ class Network(Textbook, Trainer, Curvature, Uncertain):
         Parameters
         ----------
         path : str or path-like
-            A name that ends in .onnx, .c or .net.
+            A name that ends in .onnx, .c, .net, .mat or .m.
         **options
-            What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`.
+            What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`,
+            `cbp.io.matlab.export`.
 
         Raises
         ------
