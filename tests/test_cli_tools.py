@@ -204,7 +204,7 @@ def test_formats_of_others_are_found_by_their_ending_and_get_their_options(run, 
     text = (tmp_path / "out.toy").read_text()
     assert text == repr((cbp.load(classifier).n_params, "iris", True, 0.5))
     assert facts["bytes"] == len(text)
-    assert refused(run("export", classifier, "out.toy", "-O", "nome=iris"), "out.toy", "nome")
+    assert refused(run("export", classifier, "out.toy", "-O", "nome=iris"), "'nome'", "did you mean 'name'")
     assert refused(run("export", classifier, "out.toy", "-O", "=3"), "-O =3")
 
 

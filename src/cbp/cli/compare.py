@@ -57,14 +57,21 @@ def _configuration(nets: list[cbp.Network], reply: Reply) -> None:
         reply.say("\nThe configurations are the same.")
         return
     rows = [["  differs", "first", "second"]]
-    rows += [[f"  {name}", *(json.dumps(value) for value in both)] for name, both in different.items()]
+    rows += [[f"  {name}", *(_short(json.dumps(value)) for value in both)] for name, both in different.items()]
     reply.say(f"\n{table_of(rows, left=3)}")
 
 
+def _short(text: str, most: int = 40) -> str:
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
+
+
 def _flat(config: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the leaves of a configuration with their places: layers.0.units."""
-    inner = config.items() if isinstance(config, dict) else enumerate(config) if isinstance(config, list) else None
-    if inner is None or not config:
+    """Yield the leaves of a configuration with their places: layers.1.units. Lists of numbers are leaves."""
+    if isinstance(config, dict):
+        inner: Any = config.items()
+    elif isinstance(config, list) and any(isinstance(one, dict) for one in config):
+        inner = enumerate(config)
+    else:
         yield name, config
         return
     for key, value in inner:
