@@ -4,6 +4,10 @@ import csv
 import io
 import re
 
+import numpy as np
+
+from cbp.cli import bench
+
 QUICK = ["--epochs", "30", "--hidden", "8", "--learning-rate", "0.05", "--quiet"]
 IRIS_LIKE = "length,width,kind\n" + "".join(
     f"{i % 3 + 0.01 * i},{10 * (i % 3) - 0.1 * i},{'abc'[i % 3]}\n" for i in range(60)
@@ -23,3 +27,16 @@ def refused(result, *fragments):
 def rows_of(text):
     """Every row of a table, the header first."""
     return list(csv.reader(io.StringIO(text)))
+
+
+def learns(name):
+    """A contender of `cbp bench` answers one row with probabilities, and with others after an epoch."""
+    size = bench.Size("tiny", (3, 4, 2), 20, 5)
+    contender = bench.MAKERS[name](size, *bench._samples(size), None)
+    contender.epoch()
+    before = np.array(contender.one_row())
+    contender.epoch()
+    after = np.array(contender.one_row())
+    assert after.size == 2
+    assert abs(after.sum() - 1) < 1e-6
+    assert not np.array_equal(before, after)

@@ -8,7 +8,7 @@ from command_tables import IRIS_LIKE, LINEAR, QUICK, refused, rows_of
 
 import cbp
 from cbp._samples import split_rows
-from cbp.table_model import KEY
+from cbp.cli._models import KEY
 
 pytest_plugins = ["commands"]
 
@@ -18,9 +18,16 @@ BAD_TABLES = {
     "row too long": ("a,b,y\n1,2,3,4\n", ["line 2 of data.csv", "4 cells"]),
     "missing value": ("a,b,y\n1,2,3\n4,  ,6\n", ["line 3 of data.csv", 'column "b"', "missing"]),
     "missing target": ("a,b,y\n1,2,3\n4,5,\n", ["line 3 of data.csv", 'column "y"', "missing"]),
-    "text among numbers": ("a,b,y\n1,2,3\n4,NA,6\n", ["line 3 of data.csv", 'column "b"', '"NA" is not a number']),
+    "NA among numbers": ("a,b,y\n1,2,3\n4,NA,6\n", ["line 3 of data.csv", 'column "b"', 'missing ("NA")', "--missing"]),
+    "text among numbers": ("a,b,y\n1,2,3\n4,x,6\n", ["line 3 of data.csv", 'column "b"', '"x" is not a number']),
+    "number among text": ("a,b,y\n1,u,3\n4,7,6\n", ["line 3 of data.csv", 'column "b"', '"7"', "--categorical b"]),
+    "no value at all": ("a,b,y\n1,,3\n4,,6\n", ["line 2 of data.csv", 'column "b"', "missing"]),
+    "text without end": (
+        "a,b,y\n" + "".join(f"{i},n{i},{i}\n" for i in range(200)),
+        ['column "b" of data.csv', "more than 100 different values", "--ignore b", "--categorical b"],
+    ),
     "text in the target": ("a,b,y\n1,2,3\n4,5,?\n", ["line 3 of data.csv", 'column "y"', '"?"', "--classes"]),
-    "NaN": ("a,b,y\n1,2,3\nnan,5,6\n", ["line 3 of data.csv", 'column "a"', "nan is not a finite number"]),
+    "NaN": ("a,b,y\n1,2,3\nnan,5,6\n", ["line 3 of data.csv", 'column "a"', 'the value is missing ("nan")']),
     "infinity": ("a,b,y\n1,2,3\n4,-inf,6\n", ["line 3 of data.csv", 'column "b"', "-inf is not a finite number"]),
     "number too large": ("a,b,y\n1,2,3\n4,1e999,6\n", ["line 3 of data.csv", 'column "b"', "1e999 is not a finite"]),
     "NaN target": ("a,b,y\n1,2,nan\n4,5,6\n", ["line 2 of data.csv", 'column "y"', "nan is not a finite number"]),
@@ -175,15 +182,21 @@ def test_file_that_is_no_model_is_refused(run, put, tmp_path, classifier, comman
 @pytest.mark.parametrize(
     "damage",
     [
-        {"columns": ["length"]},
+        {"columns": [{"name": "length"}]},
         {"columns": "ab"},
-        {"columns": ["length", 7]},
-        {"scale": [1.0, 0.0]},
-        {"scale": [1.0, "2"]},
-        {"classes": ["a", "b"]},
-        {"classes": None},
-        {"target": ""},
-        {"target_mean": None},
+        {"columns": [{"name": "length"}, 7]},
+        {"columns": [{"name": "length"}, {"name": 7}]},
+        {"columns": [{"name": "length"}, {"name": "width", "more": 1}]},
+        {"columns": [{"name": "length"}, {"name": "width", "fill": "2"}]},
+        {"columns": [{"name": "length"}, {"name": "width", "categories": ["u", "v"]}]},
+        {"columns": [{"name": "length"}, {"name": "width", "categories": ["u", "u"]}]},
+        {"targets": []},
+        {"targets": [{"name": "kind", "classes": ["a", "b"]}]},
+        {"targets": [{"name": "kind", "classes": None}]},
+        {"targets": [{"name": "", "classes": ["a", "b", "c"]}]},
+        {"targets": [{"name": "kind", "classes": ["a", "b", "c"]}, {"name": "more"}]},
+        {"missing": "perhaps"},
+        {"version": 2},
         {"more": 1},
     ],
     ids=json.dumps,
@@ -202,3 +215,10 @@ def test_model_saved_from_python_refuses_another_width(run, put):
     assert refused(run("predict", "plain.npz", "data.csv"), "data.csv has 3 columns", "plain.npz expects 2")
     put("1,2\n3,x\n")
     assert refused(run("predict", "plain.npz", "data.csv"), "line 2", '"x" is not a number')
+
+
+def test_description_of_a_table_from_before_the_release_is_refused(run, classifier):
+    net = cbp.load(classifier)
+    net.metadata = {"cbp_train": {"columns": ["length", "width"]}}
+    net.save("old.npz")
+    assert refused(run("predict", "old.npz", "data.csv"), "old.npz", "train the model anew")

@@ -68,7 +68,7 @@ GROUND = {
     "optimizers": {"_core", "_arguments", "_configured", "errors", "tables"},
 }
 # Edges of the package: nobody but another edge imports them at the top, except the package itself for cbp.load
-EDGES = {"notebook", "cli", "demo", "tabular", "table_model", "__main__"}
+EDGES = {"notebook", "demo", "__main__"}
 
 
 def short(path: Path) -> str:
@@ -164,7 +164,7 @@ def module_name(path: Path) -> str:
 
 
 NAMES = {module_name(path): path for path in MODULES} | {"_core": None}
-EDGES |= {name for name in NAMES if name.partition(".")[0] in ("diagnostics", "io", "plot", "trace")}
+EDGES |= {name for name in NAMES if name.partition(".")[0] in ("cli", "diagnostics", "io", "plot", "tabular", "trace")}
 
 
 def own(path: Path) -> set[str]:

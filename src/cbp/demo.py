@@ -1,6 +1,6 @@
 """`cbp demo`: a network learns real handwritten digits (the 1,797 that come with scikit-learn).
 
-The three lines of Python that it shows at the end are the very text that it ran. Called by cli.py.
+The three lines of Python that it shows at the end are the very text that it ran. Called by cli/demo.py.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 import cbp
 from cbp._samples import split_rows
+from cbp.cli._words import check_writable
 from cbp.plot import learning_curve
-from cbp.table_model import check_writable
 
 NEEDS = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "tqdm": "tqdm"}
 
