@@ -28,12 +28,12 @@ from cbp.tables import activations, initializers, losses
 from cbp.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from cbp import diagnostics, methods, plot, schedules
+    from cbp import diagnostics, methods, plot, schedules, sklearn
 
 __version__ = _version()
 
 
-_LATER = ("diagnostics", "methods", "plot", "schedules")
+_LATER = ("diagnostics", "methods", "plot", "schedules", "sklearn")
 
 
 def __getattr__(name: str) -> Any:
@@ -90,6 +90,7 @@ __all__ = [
     "History",
     "split",
     "plot",
+    "sklearn",
     "gradcheck",
     "selftest",
     "DivergenceError",
