@@ -9,6 +9,8 @@ from cbp import _core
 from cbp._arguments import whole
 
 VARIABLE = "CBP_NUM_THREADS"
+USUAL = "OMP_NUM_THREADS"
+"""What joblib tells its workers, so that all of them together have as many threads as there are processors."""
 
 
 def _initial() -> int:
@@ -16,13 +18,19 @@ def _initial() -> int:
     processors = min(_core.CPUS, _core.MAX_THREADS)
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
-        return processors
+        return min(processors, _usual(processors))
     try:
         return whole(int(text), VARIABLE, 1, _core.MAX_THREADS)
     except ValueError:
         message = f"{VARIABLE}={text!r} is ignored: it must be a whole number from 1 to {_core.MAX_THREADS}"
         warnings.warn(message, RuntimeWarning, stacklevel=2)
         return processors
+
+
+def _usual(otherwise: int) -> int:
+    """Return what the environment says for all libraries with threads, OMP_NUM_THREADS, of nested ones the first."""
+    text = os.environ.get(USUAL, "").partition(",")[0].strip()
+    return max(int(text), 1) if text.isascii() and text.isdigit() else otherwise
 
 
 def set_num_threads(n: int) -> None:
@@ -32,7 +40,8 @@ def set_num_threads(n: int) -> None:
     ----------
     n : int
         From 1 to 1024. At the start it is what the environment variable CBP_NUM_THREADS says, or else the number of
-        processors this process may use: those it may run on, and no more than the quota of its container.
+        processors this process may use: those it may run on, and no more than the quota of its container, nor than
+        OMP_NUM_THREADS, by which joblib and batch systems share processors out.
 
     Raises
     ------

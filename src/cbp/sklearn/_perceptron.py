@@ -144,6 +144,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc, valid-type]
         """Return targets as scores look at them, and what is to be learned."""
         raise NotImplementedError
 
+    def _read_held_out(self, y: Any, goal: Goal) -> Array:
+        """Return targets of rows to validate with, as scores look at them."""
+        raise NotImplementedError
+
     def _targets(self, truth: Array, goal: Goal, dtype: Any) -> Array:
         """Return targets as the network learns them."""
         raise NotImplementedError
@@ -156,10 +160,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc, valid-type]
         """Return the score of some outputs."""
         raise NotImplementedError
 
-    def _weights(self, sample_weight: Any, y: Any) -> Any:
-        """Return the weights of the samples, those of their classes included."""
-        n = y.shape[0]
-        return np.full(n, float(sample_weight)) if isinstance(sample_weight, Real) else sample_weight
+    def _class_weights(self, y: Any) -> Array | None:
+        """Return the weight of the class of each row, if there are any."""
+        return None
 
     def _offset(self, truth: Array, weight: Array | None, goal: Goal) -> float:
         """Return what the losses of scikit-learn have more than those of the network."""
@@ -242,8 +245,16 @@ class Perceptron(BaseEstimator):  # type: ignore[misc, valid-type]
         return X, y
 
     def _weights_of(self, sample_weight: Any, y: Any, dtype: Any) -> Array | None:
-        weight = self._weights(sample_weight, y)
-        return None if weight is None else np.asarray(weight, dtype)
+        """Return the weights of the samples, those of their classes included."""
+        n, by_class = y.shape[0], self._class_weights(y)
+        if sample_weight is None:
+            return None if by_class is None else by_class.astype(dtype)
+        weight = np.asarray(sample_weight, np.float64)
+        if weight.ndim == 0:
+            weight = np.full(n, weight)
+        if weight.shape != (n,):
+            raise ValueError(f"sample_weight has shape {weight.shape}, expected ({n},): one weight per row")
+        return (weight if by_class is None else weight * by_class).astype(dtype)
 
     def _seed(self) -> int:
         """Return the seed of the network: `random_state` itself where it is a number."""
@@ -256,7 +267,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc, valid-type]
         if validation is not None:
             X, y, weight = validation
             X, y = self._validated(X, y, samples.X.dtype, False)
-            truth, _ = self._read_targets(y, None, False)
+            truth = self._read_held_out(y, goal)
             weight = None if weight is None else np.asarray(weight, X.dtype)
             X = X.toarray() if is_sparse(X) else X
             return samples, Samples(X, self._targets(truth, goal, X.dtype), truth, weight)

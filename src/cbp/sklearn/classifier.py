@@ -66,7 +66,7 @@ class CBPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc, valid-ty
     >>> from cbp.sklearn import CBPClassifier
     >>> from sklearn.datasets import load_iris
     >>> X, y = load_iris(return_X_y=True)
-    >>> model = CBPClassifier(20, "tanh", learning_rate_init=0.01, scale_inputs="standard", random_state=0).fit(X, y)
+    >>> model = CBPClassifier(20, "tanh", solver="lbfgs", scale_inputs="standard", random_state=0).fit(X, y)
     >>> model.predict(X[:3]), model.score(X, y) > 0.95
     (array([0, 0, 0]), True)
     """
@@ -137,6 +137,9 @@ class CBPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc, valid-ty
         self._goal = self._goal_for(len(self.classes_), self._labels.is_multilabel)
         return self._labels.numbers(y), self._goal
 
+    def _read_held_out(self, y: Any, goal: Goal) -> Array:
+        return self._labels.numbers(flat(y))
+
     def _require_same(self, classes: Any) -> None:
         if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
             raise ValueError(f"classes must be those of the first call, {self.classes_}, not {classes}")
@@ -162,13 +165,11 @@ class CBPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc, valid-ty
             right = right.all(axis=1)
         return float(np.average(right, weights=samples.weight))
 
-    def _weights(self, sample_weight: Any, y: Any) -> Any:
-        weight = super()._weights(sample_weight, y)
+    def _class_weights(self, y: Any) -> Array | None:
         if self.class_weight is None:
-            return weight
-        labels = y.toarray() if hasattr(y, "tocsr") else flat(y)
-        by_class = compute_sample_weight(self.class_weight, labels)
-        return by_class if weight is None else by_class * np.asarray(weight)
+            return None
+        weights: Array = compute_sample_weight(self.class_weight, y.toarray() if hasattr(y, "tocsr") else flat(y))
+        return weights
 
     def _metadata(self) -> dict[str, Any]:
         plain = all(isinstance(name, bool | int | float | str) for name in self.classes_.tolist())

@@ -121,6 +121,12 @@ class CBPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc, valid-type
             raise ValueError(f"y has {n} targets a row, {self.n_outputs_} were learned before")
         return y, regression(n, self.loss, self.out_activation)
 
+    def _read_held_out(self, y: Any, goal: Goal) -> Array:
+        y = flat(y)
+        if (1 if y.ndim == 1 else y.shape[1]) != goal.n_targets:
+            raise ValueError(f"y_val has the shape {y.shape}, y has {goal.n_targets} targets a row")
+        return y
+
     def _targets(self, truth: Array, goal: Goal, dtype: Any) -> Array:
         return truth
 
