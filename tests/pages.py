@@ -84,6 +84,8 @@ def needs(page):
         return "the page's commands are for a POSIX shell"
     if re.search(r"^\$ cc ", text, re.MULTILINE) and not shutil.which("cc"):
         return "no C compiler called cc"
+    if re.search(r"(from|import) (cbp\.)?sklearn", text) and not importlib.util.find_spec("sklearn"):
+        return "no scikit-learn"
     if ">>> from scipy" in text and not importlib.util.find_spec("scipy"):
         return "no SciPy"
     return None

@@ -184,7 +184,16 @@ def test_the_default_is_the_processors_this_process_may_use():
     one = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
     program = "import cbp; print(cbp.get_num_threads())"
     assert run_python(one + program, CBP_NUM_THREADS="") == "1"
-    assert 1 <= int(run_python(program, CBP_NUM_THREADS="")) <= len(os.sched_getaffinity(0))
+    every = int(run_python(program, CBP_NUM_THREADS="", OMP_NUM_THREADS=""))
+    assert 1 <= every <= len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(("text", "most"), [("1", 1), (" 1,4 ", 1), ("0", 1), ("1024", 1024), ("all", 1024)])
+def test_what_all_libraries_are_told_counts_where_nothing_else_is_said(text, most):
+    program = "import cbp; print(cbp.get_num_threads())"
+    free = int(run_python(program, CBP_NUM_THREADS="", OMP_NUM_THREADS=""))
+    assert int(run_python(program, CBP_NUM_THREADS="", OMP_NUM_THREADS=text)) == min(free, most)
+    assert run_python(program, CBP_NUM_THREADS="3", OMP_NUM_THREADS=text) == "3"
 
 
 def test_more_threads_than_processors_are_honoured():

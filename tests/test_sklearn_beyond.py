@@ -81,7 +81,7 @@ def test_classes_are_learned_with_every_loss(name, data, y):
         with pytest.raises(ValueError, match="one class a row"):
             model.fit(data, y)
         return
-    assert model.fit(data, y).score(data, y) > (0.5 if y is LABELS else 0.85)
+    assert model.fit(data, y).score(data, y) > (0.5 if y is LABELS else 0.8)
     assert hasattr(model, "predict_proba") != hasattr(model, "decision_function")
     if name == "hinge":
         shown = model.decision_function(data)
@@ -124,7 +124,7 @@ def test_a_loss_of_your_own():
 def test_counts_of_several_outputs_cost_their_sum():
     y = np.random.default_rng(0).poisson(np.exp(R[:, :3] / 2))
     model = CBPRegressor("poisson", 5, alpha=0, max_iter=1, random_state=0, batch_size=150).fit(R, y)
-    start = cbp.Network([5, cbp.Dense(5, "relu"), cbp.Dense(3, "exp")], seed=0, dtype="float64")
+    start = cbp.Network([5, cbp.Dense(5, "relu"), cbp.Dense(3, "exp")], init="glorot_biases", seed=0, dtype="float64")
     rate = start.predict(R)
     deviance = np.where(y > 0, y * np.log(np.maximum(y, 1) / rate), 0) - y + rate
     assert model.loss_ == pytest.approx(deviance.sum(axis=1).mean(), rel=1e-12)

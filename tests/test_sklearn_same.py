@@ -148,6 +148,20 @@ def test_every_parameter_has_the_same_name_place_and_default(theirs):
 
 
 @pytest.mark.parametrize("theirs", OURS)
+@pytest.mark.parametrize("activation", ["logistic", "tanh", "relu"])
+def test_weights_start_in_the_same_range(theirs, activation):
+    X, y = np.random.default_rng(0).normal(size=(10, 40)), np.arange(10) % 2
+    still = {"solver": "sgd", "learning_rate_init": 1e-300, "max_iter": 1, "hidden_layer_sizes": (90, 40)}
+    models = [cls(activation=activation, random_state=0, **still).fit(X, y) for cls in (theirs, OURS[theirs])]
+    for name in ("coefs_", "intercepts_"):
+        wanted, ours = (getattr(model, name)[:2] for model in models)
+        for a, b in zip(wanted, ours, strict=True):
+            assert np.abs(b).max() == pytest.approx(np.abs(a).max(), rel=0.1)
+            assert b.std() == pytest.approx(a.std(), rel=0.3)
+            assert abs(b.mean()) < 3 * b.std() / np.sqrt(b.size)
+
+
+@pytest.mark.parametrize("theirs", OURS)
 def test_every_public_attribute_of_a_fitted_model_is_there(theirs):
     X, y = digits(2)
     for early in (False, True):

@@ -61,8 +61,9 @@ dropout : float or sequence, default 0
     Share of the units that training leaves out, of all hidden layers or of each.
 input_dropout, input_noise : float, default 0
     Share of the inputs left out, and standard deviation of the noise on them, while training: see `cbp.Network`.
-init : str, row of `cbp.initializers`, or function, optional
-    How the weights start. Default: as belongs to each layer's activation.
+init : str, row of `cbp.initializers`, function or None, default "auto"
+    How the weights start. "auto" is scikit-learn's way, `glorot_biases`, with span 2 where `activation` is "logistic".
+    None: as belongs to each layer's activation, with biases of 0.
 scale_inputs : {{"standard", "minmax", "robust"}} or tuple, optional
     Scale the inputs within the network, so that it needs no scaler beside it: see `cbp.Network`.
 callbacks : Callback, function, or list of them, optional

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbp import tables
 from cbp._spec import Spec
 from cbp.layers import Dense
 from cbp.network import Network
@@ -34,11 +35,19 @@ def describe(
         "scale_targets": getattr(estimator, "scale_targets", None),
         "input_noise": estimator.input_noise,
         "input_dropout": estimator.input_dropout,
-        "init": estimator.init,
+        "init": _initial(estimator),
         "seed": seed,
         "dtype": dtype,
         **own,
     }
+
+
+def _initial(estimator: Perceptron) -> Any:
+    """Return how the weights start: by default in the way of scikit-learn."""
+    if not isinstance(estimator.init, str) or estimator.init != "auto":
+        return estimator.init
+    logistic = isinstance(estimator.activation, str) and estimator.activation in ("logistic", "sigmoid")
+    return tables.initializers.glorot_biases(2.0 if logistic else 6.0)
 
 
 def hidden_layers(estimator: Perceptron) -> list[Dense]:

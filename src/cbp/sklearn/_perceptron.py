@@ -81,7 +81,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc, valid-type]
         "dropout": [Interval(Real, 0, 1, closed="left"), "array-like"],
         "input_dropout": [Interval(Real, 0, 1, closed="left")],
         "input_noise": [Interval(Real, 0, None, closed="left")],
-        "init": [StrOptions(set(tables.initializers)), Row, dict, callable, None],
+        "init": [StrOptions({"auto", *tables.initializers}), Row, dict, callable, None],
         "scale_inputs": [StrOptions({"standard", "minmax", "robust"}), tuple, None],
         "callbacks": [Callback, callable, "array-like", None],
         "dtype": [StrOptions({"float32", "float64"}), None],
@@ -314,14 +314,15 @@ class Perceptron(BaseEstimator):  # type: ignore[misc, valid-type]
         """Prepare the figures of this training."""
         self.n_iter_, self.stopped_ = 0, ""
         if first:
-            self.best_loss_ = None if self.early_stopping else math.inf
-            self.best_validation_score_ = -math.inf if self.early_stopping else None
+            self.best_loss_ = self.best_validation_score_ = None
             self.validation_scores_ = self.validation_loss_curve_ = None
             self._best_params = None
-        if self.early_stopping and self.best_validation_score_ is None:
-            self.best_validation_score_ = -math.inf
-        if not self.early_stopping and self.best_loss_ is None:
-            self.best_loss_ = math.inf
+        if self.early_stopping and held_out is not None:
+            self.best_loss_ = None
+            if self.best_validation_score_ is None:
+                self.best_validation_score_ = -math.inf
+        elif self.best_loss_ is None:
+            self.best_loss_, self.best_validation_score_ = math.inf, None
         if held_out is not None and self.validation_scores_ is None:
             self.validation_scores_, self.validation_loss_curve_ = [], []
 

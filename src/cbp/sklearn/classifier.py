@@ -113,7 +113,7 @@ class CBPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc, valid-ty
         dropout: Any = 0.0,
         input_dropout: float = 0.0,
         input_noise: float = 0.0,
-        init: Any = None,
+        init: Any = "auto",
         scale_inputs: Any = None,
         callbacks: Any = None,
         dtype: Any = None,

@@ -104,7 +104,7 @@ class CBPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc, valid-type
         dropout: Any = 0.0,
         input_dropout: float = 0.0,
         input_noise: float = 0.0,
-        init: Any = None,
+        init: Any = "auto",
         scale_inputs: Any = None,
         scale_targets: Any = None,
         callbacks: Any = None,
