@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -34,6 +36,14 @@ FEW = {"hidden_layer_sizes": 5, "max_iter": 5, "random_state": 0}
 @pytest.mark.filterwarnings("ignore")
 def test_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
+
+
+def test_without_scikit_learn_the_message_says_what_to_install():
+    program = (
+        "import sys; sys.modules['sklearn'] = None; import cbp; assert 'cbp.sklearn' not in sys.modules; cbp.sklearn"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith('ImportError: cbp.sklearn needs sklearn: pip install "cbpnet[sklearn]"\n')
 
 
 # ---- data ----

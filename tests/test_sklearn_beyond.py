@@ -277,6 +277,14 @@ def test_rows_to_validate_with_are_checked(cls):
         CBPClassifier(**FEW).fit(X, Y, X_val=X, y_val=Y + 1)
 
 
+@pytest.mark.parametrize("weight", [None, np.linspace(0, 2, 50)], ids=["all alike", "weighted"])
+@pytest.mark.parametrize("y", [NUMBERS, NUMBERS[:, 0], np.ones(150)], ids=["two", "one", "all the same"])
+def test_scores_of_numbers_are_those_of_scikit_learn(y, weight):
+    model = CBPRegressor(hidden_layer_sizes=3, **FEW)
+    model.fit(R[:100], y[:100], X_val=R[100:], y_val=y[100:], sample_weight_val=weight)
+    assert model.validation_scores_[-1] == pytest.approx(model.score(R[100:], y[100:], weight), rel=1e-9)
+
+
 # ---- solvers ----
 
 

@@ -28,7 +28,7 @@ from cbp.tables import activations, initializers, losses
 from cbp.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from cbp import diagnostics, methods, plot, schedules, sklearn
+    from cbp import diagnostics, methods, plot, schedules
 
 __version__ = _version()
 
@@ -90,7 +90,6 @@ __all__ = [
     "History",
     "split",
     "plot",
-    "sklearn",
     "gradcheck",
     "selftest",
     "DivergenceError",

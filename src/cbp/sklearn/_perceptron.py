@@ -50,7 +50,7 @@ HIDDEN = {"logistic", *(row.name for row in tables.activations.values() if not r
 OUTPUTS = {"logistic", *tables.activations}
 
 
-class Perceptron(BaseEstimator):  # type: ignore[misc, valid-type]
+class Perceptron(BaseEstimator):  # type: ignore[misc]
     """Base of both estimators; not for use by itself."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

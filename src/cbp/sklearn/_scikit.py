@@ -15,7 +15,7 @@ def _part(name: str) -> Any:
     return optional(name, "cbp.sklearn", "sklearn")
 
 
-_base, _metrics, _multiclass = _part("sklearn.base"), _part("sklearn.metrics"), _part("sklearn.utils.multiclass")
+_base, _multiclass = _part("sklearn.base"), _part("sklearn.utils.multiclass")
 _constraints, _validation = _part("sklearn.utils._param_validation"), _part("sklearn.utils.validation")
 
 BaseEstimator, ClassifierMixin, RegressorMixin = _base.BaseEstimator, _base.ClassifierMixin, _base.RegressorMixin
@@ -26,7 +26,6 @@ NotFittedError = _part("sklearn.exceptions").NotFittedError
 check_random_state = _part("sklearn.utils").check_random_state
 compute_sample_weight = _part("sklearn.utils.class_weight").compute_sample_weight
 train_test_split = _part("sklearn.model_selection").train_test_split
-r2_score = _metrics.r2_score
 check_classification_targets, type_of_target = _multiclass.check_classification_targets, _multiclass.type_of_target
 check_is_fitted, column_or_1d = _validation.check_is_fitted, _validation.column_or_1d
 validate_data = _validation.validate_data

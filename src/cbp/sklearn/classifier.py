@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from cbp import tables
+from cbp import _core, tables
 from cbp.sklearn._documentation import documented
 from cbp.sklearn._goals import Goal, classification
 from cbp.sklearn._labels import Labels, flat
@@ -32,7 +32,7 @@ def _gives_no_probabilities(estimator: CBPClassifier) -> bool:
 @documented(
     output="sigmoid for two classes and for several labels a row, softmax for more classes, or that of the loss"
 )
-class CBPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc, valid-type]
+class CBPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
     """A multi-layer perceptron that tells classes apart: the parameters of scikit-learn's MLPClassifier, and more.
 
     Parameters
@@ -163,7 +163,10 @@ class CBPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc, valid-ty
         right = self._labels.found(outputs, goal) == samples.truth
         if right.ndim == 2:
             right = right.all(axis=1)
-        return float(np.average(right, weights=samples.weight))
+        if samples.weight is None:
+            return int(np.count_nonzero(right)) / len(right)
+        weight = samples.weight.astype(np.float64)
+        return _core.dot(weight, right.astype(np.float64)) / _core.dot(weight, np.ones(len(weight)))
 
     def _class_weights(self, y: Any) -> Array | None:
         if self.class_weight is None:

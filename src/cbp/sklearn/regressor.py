@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from cbp import tables
+from cbp import _core, tables
 from cbp.errors import optional
 from cbp.sklearn._documentation import documented
 from cbp.sklearn._goals import Goal, regression
 from cbp.sklearn._labels import flat
 from cbp.sklearn._perceptron import Perceptron, _validation_of, can_go_on, keeps
-from cbp.sklearn._scikit import RegressorMixin, StrOptions, available_if, checks_parameters, r2_score
+from cbp.sklearn._scikit import RegressorMixin, StrOptions, available_if, checks_parameters
 from cbp.tables import Row
 
 if TYPE_CHECKING:
@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from cbp.sklearn._progress import Samples
 
 
+def _explained(y: Array, errors: Array, weight: Array) -> float:
+    """Return 1 - (squared errors) / (squared distances from the mean), in sums of fixed order: training stops by it."""
+    distances = y - _core.dot(weight, y) / _core.dot(weight, np.ones(len(weight)))
+    left, spread = _core.dot(weight, errors * errors), _core.dot(weight, distances * distances)
+    return 1 - left / spread if spread else float(left == 0)
+
+
 @documented(output="that which belongs to the loss")
-class CBPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc, valid-type]
+class CBPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc]
     """A multi-layer perceptron that predicts numbers: the parameters of scikit-learn's MLPRegressor, and more.
 
     Parameters
@@ -135,8 +142,10 @@ class CBPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc, valid-type
 
     def _judged(self, outputs: Array, samples: Samples, goal: Goal) -> float:
         """Return the share of the variance that is explained."""
-        found = outputs[:, : goal.n_targets].reshape(samples.truth.shape)
-        return float(r2_score(samples.truth, found, sample_weight=samples.weight))
+        y = samples.truth.reshape(len(samples.truth), -1).astype(np.float64)
+        weight = np.ones(len(y)) if samples.weight is None else samples.weight.astype(np.float64)
+        scores = [_explained(np.ascontiguousarray(t), t - outputs[:, j], weight) for j, t in enumerate(y.T)]
+        return fsum(scores) / len(scores)
 
     def _offset(self, truth: Array, weight: Array | None, goal: Goal) -> float:
         """Return what the Poisson deviance has more than the loss: y log y - y, summed over the outputs."""
@@ -144,9 +153,9 @@ class CBPRegressor(RegressorMixin, Perceptron):  # type: ignore[misc, valid-type
             return 0.0
         y = truth.astype(np.float64).reshape(len(truth), -1)
         costs = (optional("scipy.special", "cbp.sklearn", "sklearn").xlogy(y, y) - y).sum(axis=1)
-        if weight is None:
-            return fsum(costs.tolist()) / len(costs)
-        return fsum((weight * costs).tolist()) / fsum(weight.tolist())
+        weights = np.ones(len(y)) if weight is None else weight.astype(np.float64)
+        mean = fsum((weights * costs).tolist()) / fsum(weights.tolist())
+        return float(f"{mean:.13g}")  # the last bits of logarithms depend on the machine, and training stops by losses
 
     # ---- for users ----
 
