@@ -82,6 +82,29 @@ def test_sparse_inputs_give_the_same_bits(cls, solver, kind):
     assert np.array_equal(dense.predict(few), sparse.predict(kind(few)))
 
 
+@BOTH
+def test_sparse_rows_can_be_held_out(cls):
+    few = np.where(np.abs(X) > 1, X, 0)
+    dense = cls(early_stopping=True, **FEW).fit(few, Y)
+    sparse = cls(early_stopping=True, **FEW).fit(scipy.sparse.csr_array(few), Y)
+    assert dense.validation_scores_ == sparse.validation_scores_
+    given = scipy.sparse.csr_array(few[80:])
+    assert len(cls(**FEW).fit(few[:80], Y[:80], X_val=given, y_val=Y[80:]).validation_scores_) == 5
+
+
+@pytest.mark.parametrize(
+    "made",
+    [list, pandas.Series, polars.Series, lambda y: pandas.Series(y, dtype="category"), lambda y: np.array(y, object)],
+    ids=["list", "pandas", "polars", "categories", "objects"],
+)
+def test_labels_of_any_kind(made):
+    names = [["rain", "snow", "sun"][number] for number in Y]
+    model = CBPClassifier(**FEW).fit(X, made(names))
+    assert model.classes_.tolist() == ["rain", "snow", "sun"]
+    assert np.array_equal(model.predict(X), model.classes_[CBPClassifier(**FEW).fit(X, Y).predict(X)])
+    assert 0 <= model.score(X, made(names)) <= 1
+
+
 def test_sparse_inputs_are_not_made_dense(monkeypatch):
     import tracemalloc
 

@@ -370,6 +370,17 @@ def test_a_warm_start_goes_on_with_other_parameters(cls):
 
 
 @BOTH
+def test_steps_after_a_fit_go_on_with_its_weights(cls):
+    for solver in ("lbfgs", "scg", "sgd"):
+        model = cls(hidden_layer_sizes=5, solver=solver, **FEW).fit(X, Y)
+        before = model.network_.params.copy()
+        model.set_params(solver="adam", learning_rate_init=1e-6).partial_fit(X, Y)
+        assert np.abs(model.network_.params - before).max() < 0.01
+        assert (model.network_.optimizer == cbp.optimizers.AdamHat(1e-6)) == (solver != "sgd")
+        assert len(model.loss_curve_) == 6
+
+
+@BOTH
 def test_weights_are_views_that_can_be_assigned(cls):
     model = cls(hidden_layer_sizes=5, **FEW).fit(X, Y)
     other = cls(hidden_layer_sizes=5, **FEW | {"random_state": 1}).fit(X, Y)

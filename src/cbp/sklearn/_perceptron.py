@@ -331,9 +331,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         net, offset = self.network_, self._offset(train.truth, train.weight, goal)
         solver, rate = None, None
         if self.solver != SCIPY:
-            solver = net.optimizer if piecewise and net.optimizer is not None else solver_of(self)
+            goes_on = piecewise and isinstance(net.optimizer, Optimizer)
+            solver = net.optimizer if goes_on else solver_of(self)
             if isinstance(solver, Optimizer):
-                if solver is not net.optimizer:
+                if not (goes_on and hasattr(self, "_rate_init")):
                     self._rate_init = solver.learning_rate
                 rate = Rate(self, solver, self._rate_init)
         progress = Progress(self, goal, len(train.truth), held_out, rate, offset, piecewise)
