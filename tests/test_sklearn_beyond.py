@@ -175,6 +175,13 @@ def test_class_weights_are_sample_weights():
     assert balanced.network_ == CBPClassifier(5, **FEW).fit(X, Y, (150 / (3 * counts))[Y]).network_
     both = CBPClassifier(5, class_weight={0: 2.0}, **FEW).fit(X, Y, np.linspace(0, 1, 150))
     assert both.network_ == CBPClassifier(5, **FEW).fit(X, Y, np.linspace(0, 1, 150) * np.where(Y, 1, 2)).network_
+    held = CBPClassifier(5, class_weight={0: 9.0}, **FEW).fit(X, Y, X_val=X, y_val=Y)
+    assert held.validation_scores_[-1] == held.score(X, Y)
+    share = CBPClassifier(5, class_weight={0: 9.0}, early_stopping=True, **FEW).fit(X, Y)
+    for score in share.validation_scores_:  # of 15 rows, each of which counts the same
+        assert score * 15 == pytest.approx(round(score * 15))
+    labels = CBPClassifier(5, class_weight="balanced", **FEW).fit(MANY, LABELS)
+    assert np.isfinite(labels.loss_)
     with pytest.raises(ValueError, match="all rows at once"):
         CBPClassifier(class_weight="balanced").partial_fit(X, Y, classes=[0, 1, 2])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,9 +35,9 @@ def to_hold_out(n: int, fraction: float, strata: Array | None, seed: int) -> tup
     return train, held
 
 
-def part(samples: Samples, rows: Array, dense: bool = False) -> Samples:
+def part(samples: Samples, rows: Any, dense: bool = False) -> Samples:
     """Return some of the rows, as a dense matrix if wanted."""
     taken = samples.take(rows)
     if dense and is_sparse(taken.X):
-        return Samples(taken.X.toarray(), taken.targets, taken.truth, taken.weight)
+        return replace(taken, X=taken.X.toarray())
     return taken

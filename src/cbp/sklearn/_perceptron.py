@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -160,7 +161,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         """Return the score of some outputs."""
         raise NotImplementedError
 
-    def _class_weights(self, y: Any) -> Array | None:
+    def _class_weights(self, truth: Array) -> Array | None:
         """Return the weight of the class of each row, if there are any."""
         return None
 
@@ -219,6 +220,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         samples = Samples(X, self._targets(truth, goal, X.dtype), truth, self._weights_of(sample_weight, y, X.dtype))
         seed = self._seed() if first else self.network_.seed
         train, held_out = self._divided(samples, goal, validation, seed)
+        train = self._weighted(train)
         batch_size = self._batch_size(X.shape[0] if held_out is None else train.X.shape[0], piecewise)
         arguments = describe(self, X.shape[1], goal, X.dtype, seed, self._penalty(train, batch_size))
         if first:
@@ -245,16 +247,23 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
         return X, y
 
     def _weights_of(self, sample_weight: Any, y: Any, dtype: Any) -> Array | None:
-        """Return the weights of the samples, those of their classes included."""
-        n, by_class = y.shape[0], self._class_weights(y)
+        """Return the weights of the samples as an array; one number is that of each."""
         if sample_weight is None:
-            return None if by_class is None else by_class.astype(dtype)
-        weight = np.asarray(sample_weight, np.float64)
+            return None
+        weight, n = np.asarray(sample_weight, dtype), y.shape[0]
         if weight.ndim == 0:
             weight = np.full(n, weight)
         if weight.shape != (n,):
             raise ValueError(f"sample_weight has shape {weight.shape}, expected ({n},): one weight per row")
-        return (weight if by_class is None else weight * by_class).astype(dtype)
+        return weight
+
+    def _weighted(self, train: Samples) -> Samples:
+        """Return rows to train on with the weights of their classes."""
+        by_class = self._class_weights(train.truth)
+        if by_class is None:
+            return train
+        weight = by_class if train.weight is None else by_class * train.weight
+        return replace(train, weight=weight.astype(train.X.dtype))
 
     def _seed(self) -> int:
         """Return the seed of the network: `random_state` itself where it is a number."""
@@ -268,9 +277,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc]
             X, y, weight = validation
             X, y = self._validated(X, y, samples.X.dtype, False)
             truth = self._read_held_out(y, goal)
-            weight = None if weight is None else np.asarray(weight, X.dtype)
-            X = X.toarray() if is_sparse(X) else X
-            return samples, Samples(X, self._targets(truth, goal, X.dtype), truth, weight)
+            held_out = Samples(X, self._targets(truth, goal, X.dtype), truth, self._weights_of(weight, y, X.dtype))
+            return samples, part(held_out, slice(None), dense=True)
         if not self.early_stopping or self.solver == SCIPY:
             return samples, None
         rows = to_hold_out(len(samples.truth), self.validation_fraction, self._strata(samples.truth), seed)

@@ -31,7 +31,7 @@ class Samples:
     truth: Array
     weight: Array | None
 
-    def take(self, rows: Array) -> Samples:
+    def take(self, rows: Any) -> Samples:
         """Return some of the rows."""
         weight = None if self.weight is None else self.weight[rows]
         return Samples(self.X[rows], self.targets[rows], self.truth[rows], weight)

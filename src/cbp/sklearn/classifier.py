@@ -168,10 +168,11 @@ class CBPClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc]
         weight = samples.weight.astype(np.float64)
         return _core.dot(weight, right.astype(np.float64)) / _core.dot(weight, np.ones(len(weight)))
 
-    def _class_weights(self, y: Any) -> Array | None:
+    def _class_weights(self, truth: Array) -> Array | None:
         if self.class_weight is None:
             return None
-        weights: Array = compute_sample_weight(self.class_weight, y.toarray() if hasattr(y, "tocsr") else flat(y))
+        labels = truth.astype(int) if self._labels.is_multilabel else self.classes_[truth]
+        weights: Array = compute_sample_weight(self.class_weight, labels)
         return weights
 
     def _metadata(self) -> dict[str, Any]:
