@@ -23,7 +23,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers bench bench-second-order bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -69,6 +69,9 @@ bench: $(STAMPS)/group-bench    ## how fast is cbp here, and the libraries that 
 
 bench-second-order: $(STAMPS)/group-bench ## how soon do the full-batch methods reach a loss, and those of others? (BENCH="-t diabetes", BENCH=--help)
 	$(PY) bench/second_order.py $(BENCH)
+
+bench-estimators: $(STAMPS)/group-bench $(STAMPS)/group-test ## how long do the estimators take, and scikit-learn's own? (BENCH="-r 3", BENCH=--help)
+	$(PY) bench/estimators.py $(BENCH)
 
 bench-reference: $(STAMPS)/group-bench ## the same for the page How fast: report, pictures, tables; a quiet quarter of an hour
 	$(PY) bench/run.py full -o bench/results $(BENCH)

@@ -46,6 +46,17 @@ static cbp_status way_uniform(const layer *s) {
     return CBP_OK;
 }
 
+/* Number n_in * n_out + j of the stream belongs to bias j */
+static cbp_status way_everywhere(const layer *s) {
+    double u[BLOCK];
+    for (int64_t first = 0, n = s->n_in * s->n_out; first < s->n_out; first += BLOCK) {
+        const int64_t count = cbp_smaller(s->n_out - first, BLOCK);
+        for (int64_t j = 0; j < count; j++) u[j] = 2 * cbp_uniform(&s->stream, (uint64_t)(n + first + j)) - 1;
+        s->net->k->assign(count, sqrt(3 * s->size), u, cbp_at(s->net, s->bias, first));
+    }
+    return way_uniform(s);
+}
+
 static cbp_status way_normal(const layer *s) {
     double u[BLOCK];
     const double deviation = sqrt(s->size);

@@ -48,3 +48,12 @@ html_theme_options = {
     "footer_end": [],
 }
 html_sidebars = {page: [] for page in ("quickstart", "house", "numerics", "howto/activation", "changelog")}
+
+
+def _is_documented_elsewhere(app, what, name, obj, skip, options):
+    """Leave out what estimators have from scikit-learn, whose references lead to its own pages."""
+    return True if (getattr(obj, "__module__", None) or "").startswith("sklearn.") else None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", _is_documented_elsewhere)

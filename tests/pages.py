@@ -27,7 +27,7 @@ OPTIONAL = {
     *("tensorboardX", "threadpoolctl", "torch"),
 }
 """Packages without which a page that imports them is left out."""
-IMPLIED = {"cbp.TensorBoard(": "tensorboardX", "KERAS_BACKEND": "jax"}
+IMPLIED = {"cbp.TensorBoard(": "tensorboardX", "KERAS_BACKEND": "jax", "cbp.sklearn": "sklearn"}
 """Packages that are wanted where a page says so without an import."""
 
 

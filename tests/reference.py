@@ -270,6 +270,17 @@ def adam(w, grads, learning_rate, beta1, beta2, eps):
         yield w
 
 
+def adam_hat(w, grads, learning_rate, beta1, beta2, eps):
+    """Kingma and Ba, ICLR 2015, Algorithm 1 with the last line of section 2 in the place of its last three."""
+    m, v = np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(grads, start=1):
+        m = beta1 * m + (1 - beta1) * g
+        v = beta2 * v + (1 - beta2) * g * g
+        step = learning_rate * math.sqrt(1 - math.pow(beta2, t)) / (1 - math.pow(beta1, t))
+        w = w - step * m / (np.sqrt(v) + eps)
+        yield w
+
+
 def adamw(w, grads, learning_rate, beta1, beta2, eps, weight_decay):
     """Loshchilov and Hutter, ICLR 2019, Algorithm 2, its decay multiplied by the learning rate."""
     m, v = np.zeros_like(w), np.zeros_like(w)
@@ -428,6 +439,7 @@ OPTIMIZERS = {
     "momentum": momentum,
     "nesterov": nesterov,
     "adam": adam,
+    "adam_hat": adam_hat,
     "adamw": adamw,
     "amsgrad": amsgrad,
     "nadam": nadam,

@@ -164,7 +164,11 @@ def module_name(path: Path) -> str:
 
 
 NAMES = {module_name(path): path for path in MODULES} | {"_core": None}
-EDGES |= {name for name in NAMES if name.partition(".")[0] in ("cli", "diagnostics", "io", "plot", "tabular", "trace")}
+EDGES |= {
+    name
+    for name in NAMES
+    if name.partition(".")[0] in ("cli", "diagnostics", "io", "plot", "sklearn", "tabular", "trace")
+}
 
 
 def own(path: Path) -> set[str]:

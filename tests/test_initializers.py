@@ -76,6 +76,17 @@ def test_nguyen_and_widrows_biases_are_uniform():
     assert b.var() == pytest.approx(r**2 / 3, rel=0.05)
 
 
+@pytest.mark.parametrize("span", [6.0, 2.0])
+def test_glorots_biases_are_like_the_weights(span):
+    W, b = weights(cbp.initializers.glorot_biases(span), 300, 700)
+    r = np.sqrt(span / 1000)
+    for values in (W, b):
+        assert 0.99 * r < np.abs(values).max() <= r
+        assert abs(values.mean()) < 5 * r / np.sqrt(3 * values.size)
+        assert values.var() == pytest.approx(r**2 / 3, rel=0.1)
+    assert np.array_equal(weights("glorot_biases", 300, 700)[0], weights("glorot_uniform", 300, 700)[0])
+
+
 def test_constants_are_what_they_say():
     assert (weights(cbp.initializers.constant(0.25), 300, 2)[0] == 0.25).all()
     assert not weights("constant", 3, 2)[0].any()
@@ -103,6 +114,16 @@ BITS = {
         "-0x1.fda4c11cdefdcp-3",
         "0x1.0e34e3d58dfb7p-2",
         "0x1.8ecab4a4e62d1p-2",
+    ],
+    "glorot_biases": [
+        "-0x1.d8c5bdeddb2a1p-5",
+        "-0x1.f48dd8fc3b6cdp-3",
+        "-0x1.7039e61a612fap-1",
+        "-0x1.3425875956e86p-1",
+        "0x1.886d323a4a0b4p-1",
+        "-0x1.5747434235520p-2",
+        "0x1.6adcd3555f5bcp-2",
+        "0x1.031803e270560p-1",
     ],
     "he_uniform": [
         "0x0.0p+0",

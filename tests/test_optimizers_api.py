@@ -45,7 +45,8 @@ def test_the_signatures_of_the_documentation():
 
 def test_the_names_of_the_classes_are_those_of_the_papers():
     names = (
-        "SGD Adam AdamW AMSGrad NAdam RAdam RMSprop Adagrad Adadelta Lion RpropMinus IRpropMinus IRpropPlus Quickprop"
+        "SGD Adam AdamHat AdamW AMSGrad NAdam RAdam RMSprop Adagrad Adadelta Lion RpropMinus IRpropMinus IRpropPlus "
+        "Quickprop"
     )
     assert [cls.__name__ for cls in CLASSES] == names.split()
     assert optimizers.get("rmsprop") == optimizers.RMSprop()

@@ -9,6 +9,7 @@ import pytest
 
 import cbp
 from cbp import _sources
+from cbp._sources import is_mapped
 
 N, N_IN = 203, 6
 
@@ -75,6 +76,12 @@ def test_rows_read_piece_by_piece_train_the_same_network(tmp_path, kept, dtype, 
         name: expected[name] for name in expected if name != "seconds"
     }
     assert net.epoch == want.epoch == 3
+
+
+def test_a_copy_of_mapped_rows_is_in_memory(tmp_path):
+    X = mapped(tmp_path, np.arange(12.0).reshape(6, 2))
+    assert all(is_mapped(part) for part in (X, X[2:], np.asarray(X), np.asarray(X)[:, 1]))
+    assert not any(is_mapped(part) for part in (X[[0, 2]], np.asarray(X[[0, 2]]), np.array(X), X + 1))
 
 
 @pytest.mark.parametrize("kept", [mapped, sparse])

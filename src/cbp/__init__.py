@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __version__ = _version()
 
 
-_LATER = ("diagnostics", "methods", "plot", "schedules")
+_LATER = ("diagnostics", "methods", "plot", "schedules", "sklearn")
 
 
 def __getattr__(name: str) -> Any:

@@ -37,7 +37,7 @@ def is_sparse(X: Any) -> bool:
 def is_mapped(X: Any) -> bool:
     """Whether `X` is an array in a memory-mapped file, or a view of one."""
     while isinstance(X, np.ndarray):
-        if isinstance(X, np.memmap):
+        if getattr(X, "_mmap", None) is not None:  # a copy of mapped rows is a memmap too, but has no file
             return True
         X = X.base
     return False

@@ -75,9 +75,10 @@ class Network(Textbook, Trainer, Curvature, Uncertain):
     input_dropout : float, default 0
         Share of the inputs that training leaves out, as `Dense` has it for the units of a layer; after the noise.
     init : str, row of `cbp.initializers`, or function, optional
-        How the weights start, where a `Dense` says nothing else; biases start at zero, but for nguyen_widrow. Default:
-        for every layer the one that its activation's row names. A function of (fan_in, fan_out, seed) returns the
-        weights of one layer, shape (fan_in, fan_out); it acts at once and is not part of the configuration.
+        How the weights start, where a `Dense` says nothing else; biases start at zero, but for nguyen_widrow and
+        glorot_biases. Default: for every layer the one that its activation's row names. A function of
+        (fan_in, fan_out, seed) returns the weights of one layer, shape (fan_in, fan_out); it acts at once and is not
+        part of the configuration.
     seed : int, optional
         From 0 to 2**64 - 1. Decides the weights, every shuffle and all noise. Default: drawn anew, and kept in `seed`.
     dtype : "float32" or "float64", default "float32"

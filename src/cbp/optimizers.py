@@ -55,6 +55,8 @@ _RPROP = (
     f"which means nothing after the first step. {_FULL}"
 )
 _REMARKS = {
+    "adam_hat": "Adam in the order of operations of scikit-learn and Keras: `eps` is added to the root before the "
+    "correction for the start, so it counts for more in the first steps.",
     "adamw": "The decay of a step is `learning_rate` times `weight_decay`, as in PyTorch and Keras.",
     "amsgrad": "Adam with the largest running mean so far; corrected for the start as Adam is, which the paper omits.",
     "nadam": "The momentum rises from half of `beta1` to all of it, as the paper recommends.",
