@@ -1,224 +1,296 @@
-"""Proof that an exported file is the network: it is compiled, run on many rows, and its outputs compared as bytes.
-
-The program reads rows from its standard input and writes outputs to its standard output, little end first whatever the
-machine, so it may run in an emulator.
-"""
+"""Proof that an exported file is the network: it is compiled and run, and what it computes compared as bytes."""
 
 from __future__ import annotations
 
 import os
-import re
-import shlex
-import shutil
-import subprocess
-import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbp.errors import ExportError
+from cbp._arguments import whole
+from cbp.errors import DivergenceError, ExportError
+from cbp.heads import Heads
+from cbp.io.c._program import Compiler, Header, run, words_of
+from cbp.tables import activations
 
 if TYPE_CHECKING:
-    from cbp._typing import Array, Path
+    from cbp._typing import Array, ArrayLike, Path
     from cbp.network import Network
+    from cbp.scaling import Scaling
 
-SECONDS = 600
-MAIN = """\
-#include "@HEADER@"
-
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#ifdef _WIN32
-#include <fcntl.h>
-#include <io.h>
-#endif
-
-static int get(void *to, int size) {
-    unsigned char bytes[8];
-    uint64_t u = 0;
-    int i;
-    if (fread(bytes, 1, (size_t)size, stdin) != (size_t)size) return 0;
-    for (i = size; i > 0; i--) u = u << 8 | bytes[i - 1];
-    if (size == 4) {
-        const uint32_t half = (uint32_t)u;
-        memcpy(to, &half, 4);
-    } else {
-        memcpy(to, &u, 8);
-    }
-    return 1;
-}
-
-static void put(const void *from, int size) {
-    uint64_t u = 0;
-    int i;
-    if (size == 4) {
-        uint32_t half;
-        memcpy(&half, from, 4);
-        u = half;
-    } else {
-        memcpy(&u, from, 8);
-    }
-    for (i = 0; i < size; i++, u >>= 8) putchar((int)(u & 255));
-}
-
-static @NAME@_input x[@UPPER@_INPUTS];
-static @NAME@_real y[@UPPER@_OUTPUTS], work[@UPPER@_WORK];
-
-int main(void) {
-    int i;
-#ifdef _WIN32
-    _setmode(_fileno(stdin), _O_BINARY);
-    _setmode(_fileno(stdout), _O_BINARY);
-#endif
-    for (;;) {
-        for (i = 0; i < @UPPER@_INPUTS; i++)
-            if (!get(&x[i], (int)sizeof x[i])) return 0;
-        @NAME@_predict(x, y, work);
-        for (i = 0; i < @UPPER@_OUTPUTS; i++) put(&y[i], (int)sizeof y[i]);
-    }
-}
-"""
+BATCHES = (16, 1, 7)
+"""Rows of the batches that training steps take in turn."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What `verify_export` found: all bytes are the same.
+    """What `verify_export` found: no difference.
 
     Attributes
     ----------
-    rows : int
-        How many rows were compared.
-    outputs : int
-        How many numbers.
+    rows, outputs : int
+        How many rows were predicted, and how many numbers that makes.
+    steps : int
+        Training steps after which loss and all parameters were compared.
     compiler : str
-        The command, with its flags.
+        The command and its flags.
     flash : int or None
-        Bytes of code and constants of the exported file; None where there is no ``size``.
-    ram : int or None
-        Bytes of workspace, inputs and outputs, and of the stack where the compiler tells.
+        Bytes of code and constants of the exported file; None where there is no program ``size`` beside the compiler.
+    workspace : int
+        Bytes that the caller provides: the workspace of predict, one row of inputs, one of outputs; parameters, where
+        they are the caller's.
     stack : int or None
-        Bytes of stack, at most; None where the compiler does not tell.
+        Bytes of stack, at most: of all functions of the file together. None where the compiler does not tell.
     """
 
     rows: int
     outputs: int
+    steps: int
     compiler: str
     flash: int | None
-    ram: int | None
+    workspace: int
     stack: int | None
 
     def __str__(self) -> str:
-        lines = [f"the same bytes for {self.rows:,} rows, {self.outputs:,} outputs", f"compiled by {self.compiler}"]
+        steps = f" and {self.steps} training steps" if self.steps else ""
+        lines = [f"the same bytes in {self.rows:,} rows{steps}", f"compiler   {self.compiler}"]
         if self.flash is not None:
-            lines.append(f"flash: {self.flash:,} bytes of code and constants")
-        if self.ram is not None:
-            lines.append(f"RAM: {self.ram:,} bytes of workspace, input, output"
-                         + ("" if self.stack is None else f", and at most {self.stack:,} of stack"))  # fmt: skip
-        return "\n".join(lines)
+            lines.append(f"flash      {self.flash:,} bytes of code and constants")
+        stack = "" if self.stack is None else f", at most {self.stack:,} of stack"
+        return "\n".join([*lines, f"RAM        {self.workspace:,} bytes of workspace, input and output{stack}"])
 
 
 def verify_export(
     net: Network,
     path: Path,
     *,
-    rows: int | Array = 2000,
+    rows: int | ArrayLike = 2000,
+    steps: int = 12,
     compiler: str | None = None,
-    flags: str | Sequence[str] = ("-O2",),
+    flags: str | Sequence[str] = "-O2",
     wrapper: str | Sequence[str] = (),
     seed: int = 0,
 ) -> Report:
-    """Compile what `Network.export` wrote, and show that it computes what the network does, byte for byte."""
-    file = os.fspath(path)
-    header = f"{os.path.splitext(file)[0]}.h"
-    name = _name(header)
-    X = sample(net, rows, seed) if isinstance(rows, int) else np.asarray(rows)
-    command = [*shlex.split(compiler or find_compiler()), *_words(flags)]
+    """Compile what `Network.export` wrote as C, and show that it computes what the network does, byte for byte.
+
+    Parameters
+    ----------
+    net : Network
+        As it was when it was exported. It is not changed.
+    path : str or path-like
+        The C file; its header is beside it.
+    rows : int or array_like, shape (m, n_0), default 2000
+        How many rows to predict, of all magnitudes and with the ends of the range among them; or rows of your own.
+    steps : int, default 12
+        How many training steps to make, on batches of several sizes, where the file has `train_step`.
+    compiler : str, optional
+        Its command, like "clang" or "aarch64-linux-gnu-gcc". Default: the environment's CC, Python's, cc, gcc, clang or
+        cl, whichever there is.
+    flags : str or list of str, default "-O2"
+        What the compiler gets beside the files.
+    wrapper : str or list of str, optional
+        What goes before the program to run it, like "qemu-aarch64 -L /usr/aarch64-linux-gnu".
+    seed : int, default 0
+        Of rows and targets.
+
+    Returns
+    -------
+    Report
+        Print it: rows, compiler, flash and RAM.
+
+    Raises
+    ------
+    ExportError
+        There is no compiler, the file does not compile or run, or a number differs: the message has the first row.
+    OSError
+        A file cannot be read.
+
+    Notes
+    -----
+    NaN equals NaN whatever its payload. Everything is made in a temporary folder.
+
+    Examples
+    --------
+    >>> import cbp, os, tempfile
+    >>> net = cbp.Network([4, 8, 3], activation="tanh", output="softmax", seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.c")
+    ...     net.export(path)
+    ...     report = cbp.verify_export(net, path)  # doctest: +SKIP
+    >>> print(report)  # doctest: +SKIP
+    the same bytes in 2,000 rows
+    compiler   gcc -O2
+    flash      2,148 bytes of code and constants
+    RAM        60 bytes of workspace, input and output, at most 240 of stack
+    """
+    file = os.path.abspath(os.fspath(path))
+    header = Header.of(file)
+    X = _sample(net, rows, seed) if isinstance(rows, int) else np.atleast_2d(np.asarray(rows, _taken(net)))
+    batches = list(_batches(net, whole(steps, "steps", 0), seed)) if header.trains else []
+    messages = b"".join([_predictions(X), *(batch.message() for batch in batches)])
+    made = Compiler.find(compiler, flags)
     with tempfile.TemporaryDirectory(prefix="cbp-") as folder:
-        program, main = os.path.join(folder, "program.exe"), os.path.join(folder, "main.c")
-        with open(main, "w", encoding="ascii") as text:
-            text.write(
-                MAIN.replace("@HEADER@", os.path.basename(header))
-                .replace("@NAME@", name)
-                .replace("@UPPER@", name.upper())
-            )
-        _run([*command, f"-I{os.path.dirname(os.path.abspath(file))}", main, os.path.abspath(file), "-o", program])
-        got = _run([*_words(wrapper), program], X.astype(X.dtype.newbyteorder("<")).tobytes())
+        program, flash, stack = _build(made, header, file, folder)
+        answer = run([*words_of(wrapper), program], messages)
     wanted = net.predict(X, check_finite=False)
-    found = np.frombuffer(got, wanted.dtype.newbyteorder("<")).astype(wanted.dtype)
-    if found.size != wanted.size:
-        raise ExportError(f"{file}: the program wrote {found.size} numbers, not {wanted.size}")
-    compare(file, X, wanted, found.reshape(wanted.shape))
-    return Report(len(X), wanted.size, " ".join(command), None, None, None)
+    _compare(file, X, wanted, answer[: wanted.nbytes])
+    _compare_steps(file, net, batches, answer[wanted.nbytes :])
+    numbers = sum(header.sizes.get(name, 0) for name in ("OUTPUTS", "WORK", "PARAMS"))
+    memory = numbers * wanted.itemsize + X.shape[1] * X.itemsize
+    return Report(len(X), wanted.size, len(batches), str(made), flash, memory, stack)
 
 
-def compare(file: str, X: Array, wanted: Array, found: Array) -> None:
-    """Raise `ExportError` for the first row that differs; the payload of a NaN does not count."""
-    bits = f"u{wanted.dtype.itemsize}"
-    same = (wanted.view(bits) == found.view(bits)) | (np.isnan(wanted) & np.isnan(found))
-    if same.all():
-        return
-    row, column = (int(i) for i in np.argwhere(~same)[0])
-    raise ExportError(
-        f"{file} differs from the network in {int((~same.all(axis=1)).sum())} of {len(X)} rows; first in row {row}, "
-        f"output {column}: {found[row, column]!s} instead of {wanted[row, column]!s}, for the inputs {X[row].tolist()}"
-    )
+def _build(compiler: Compiler, header: Header, file: str, folder: str) -> tuple[str, int | None, int | None]:
+    """Compile the file and the program that runs it; return the program, and bytes of flash and stack."""
+    places = {name: os.path.join(folder, name) for name in ("main.c", "main.o", "model.o", "program.exe")}
+    with open(places["main.c"], "w", encoding="ascii") as text:
+        text.write(header.main(max(BATCHES)))
+    compiler.compile(file, places["model.o"], os.path.dirname(file))
+    compiler.compile(places["main.c"], places["main.o"], os.path.dirname(file))
+    compiler.link([places["main.o"], places["model.o"]], places["program.exe"])
+    sizes = compiler.sizes(places["model.o"])
+    if sizes is not None and sizes[1]:
+        raise ExportError(f"{file} has {sizes[1]} bytes of variables, where it should have none")
+    return places["program.exe"], None if sizes is None else sizes[0], compiler.stack(places["model.o"])
 
 
-def sample(net: Network, rows: int, seed: int) -> Array:
-    """Return rows to compare on: normal numbers of all sizes, and the edges of the range."""
-    rng, spec = np.random.default_rng(seed), net._spec
-    wide = net.input_scaling is not None
-    dtype = np.dtype(np.float64) if wide else spec.dtype
-    limits = np.finfo(spec.dtype)
-    size = 10.0 ** rng.uniform(-3, 3, (rows, 1))
-    X = rng.normal(0, 1, (rows, spec.n_in)) * size
-    edges = [
-        0.0,
-        -0.0,
-        limits.smallest_subnormal,
-        -limits.tiny,
-        limits.max / 4,
-        -limits.max / 4,
-        limits.eps,
-        np.inf,
-        -np.inf,
-        np.nan,
-    ]
+# ---- what is sent ----
+
+
+def _predictions(X: Array) -> bytes:
+    """Return the messages that ask for predictions."""
+    kind = np.dtype([("tag", "S1"), ("x", X.dtype.newbyteorder("<"), X.shape[1])])
+    messages = np.empty(len(X), kind)
+    messages["tag"], messages["x"] = b"p", X
+    return messages.tobytes()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training step: inputs (m, n_0), targets (m, n), learning rate."""
+
+    X: Array
+    y: Array
+    rate: float
+
+    def message(self) -> bytes:
+        """Return what asks for it."""
+        return (
+            b"t"
+            + len(self.X).to_bytes(4, "little")
+            + b"".join(_little(part) for part in (np.float64(self.rate), self.X, self.y))
+        )
+
+
+def _little(values: Array | np.generic) -> bytes:
+    """Return the bytes of numbers, the little end first."""
+    return values.astype(values.dtype.newbyteorder("<")).tobytes()
+
+
+def _taken(net: Network) -> np.dtype[Any]:
+    """Return the type of the inputs in C."""
+    return net.dtype if net.input_scaling is None else np.dtype(np.float64)
+
+
+def _in_units(values: Array, scaling: Scaling | None) -> Array:
+    return values if scaling is None else scaling.inverse(values)
+
+
+def _sample(net: Network, rows: int, seed: int) -> Array:
+    """Return rows to predict: normal numbers of many sizes, the ends of the range, and what is no number."""
+    rng, limits = np.random.default_rng(seed), np.finfo(net.dtype)
+    n = net._spec.n_in
+    X = rng.normal(0, 1, (rows, n)) * 10.0 ** rng.uniform(-3, 3, (rows, 1))
     X[: rows // 8] *= 10.0 ** rng.uniform(-30, 30, (rows // 8, 1))
-    place = rng.random((rows, spec.n_in)) < rng.choice([0, 0, 0, 0.5, 1], (rows, 1))
-    X[place] = rng.choice(edges[:7], int(place.sum()))
-    for row, edge in enumerate(edges[:rows]):
-        X[row] = edge
-    X = X.astype(dtype)
-    return X
+    edges = np.array([0.0, -0.0, limits.smallest_subnormal, -limits.tiny, limits.eps, limits.max / 4, -limits.max / 4])
+    share = rng.choice([0, 0, 0, 0.3, 1], (rows, 1))
+    place = rng.random((rows, n)) < share
+    X[place] = rng.choice(edges, int(place.sum()))
+    with np.errstate(over="ignore", invalid="ignore"):
+        X = _in_units(X, net.input_scaling)
+        for row, edge in enumerate([*edges, np.inf, -np.inf, np.nan][:rows]):
+            X[row] = edge
+        return X.astype(_taken(net))
 
 
-def find_compiler() -> str:
-    """Return the command of this system's C compiler."""
-    for command in (os.environ.get("CC"), sysconfig.get_config_var("CC"), "cc", "gcc", "clang", "cl"):
-        if command and shutil.which(shlex.split(command)[0]):
-            return command
-    raise ExportError("there is no C compiler here: name one with compiler=")
+def _batches(net: Network, steps: int, seed: int) -> Iterator[Batch]:
+    """Yield batches of several sizes, with targets that suit the loss."""
+    rng, spec = np.random.default_rng(seed), net._spec
+    for step in range(steps):
+        m = BATCHES[step % len(BATCHES)]
+        X = _in_units(rng.normal(0, 1, (m, spec.n_in)), net.input_scaling).astype(_taken(net))
+        losses = [head.loss for head in spec.loss.all] if isinstance(spec.loss, Heads) else [spec.loss]
+        counts = [head.n_targets for head in spec.loss.all] if isinstance(spec.loss, Heads) else [spec.n_targets]
+        parts = [_targets(rng, loss, (m, n), spec.missing_targets) for loss, n in zip(losses, counts, strict=True)]
+        y = _in_units(np.concatenate(parts, axis=1), net.target_scaling)
+        kind = net.dtype if net.target_scaling is None else np.float64
+        yield Batch(X, y.astype(kind), float(rng.uniform(0.001, 0.02)))
 
 
-def _words(text: str | Sequence[str]) -> list[str]:
-    return shlex.split(text) if isinstance(text, str) else list(text)
+def _targets(rng: np.random.Generator, loss: Any, shape: tuple[int, int], missing: bool) -> Array:
+    """Return targets that a loss can take."""
+    low, high = loss.targets
+    if loss.partner in activations and activations[loss.partner].row_wise:
+        y = rng.uniform(0.1, 1, shape)
+        y /= y.sum(axis=1, keepdims=True)
+    elif (low, high) == (-1, 1):
+        y = rng.choice([-1.0, 1.0], shape)
+    else:
+        y = rng.normal(0, 1, shape) if low == -np.inf else rng.uniform(low, min(high, low + 3), shape)
+    if missing:
+        y[rng.random(len(y)) < 0.2] = np.nan
+    return y
 
 
-def _name(header: str) -> str:
-    with open(header, encoding="ascii") as file:
-        found = re.search(r"^void (\w+)_predict\(", file.read(), re.MULTILINE)
-    if not found:
-        raise ExportError(f"{header} is no header that Network.export wrote")
-    return found[1]
+# ---- what comes back ----
 
 
-def _run(command: list[str], given: bytes | None = None) -> bytes:
-    done = subprocess.run(command, input=given, capture_output=True, timeout=SECONDS, check=False)
-    if done.returncode:
-        raise ExportError(f"{shlex.join(command)} failed:\n{done.stderr.decode(errors='replace')}")
-    return done.stdout
+def _numbers(answer: bytes, dtype: np.dtype[Any], count: int, file: str) -> Array:
+    """Return so many numbers of the program's answer."""
+    if len(answer) != count * dtype.itemsize:
+        raise ExportError(f"{file}: the program answered {len(answer)} bytes, not {count * dtype.itemsize}")
+    return np.frombuffer(answer, dtype.newbyteorder("<")).astype(dtype)
+
+
+def _differ(wanted: Array, found: Array) -> Array:
+    """Return where bits differ; NaN equals NaN."""
+    bits = f"u{wanted.dtype.itemsize}"
+    return (wanted.view(bits) != found.view(bits)) & ~(np.isnan(wanted) & np.isnan(found))
+
+
+def _compare(file: str, X: Array, wanted: Array, answer: bytes) -> None:
+    """Raise `ExportError` for the first row of outputs that differs."""
+    found = _numbers(answer, wanted.dtype, wanted.size, file).reshape(wanted.shape)
+    wrong = _differ(wanted, found)
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        raise ExportError(
+            f"{file} differs from the network in {int(wrong.any(axis=1).sum()):,} of {len(X):,} rows, first in row "
+            f"{row}, output {column}: {found[row, column]!s} instead of {wanted[row, column]!s}, inputs "
+            f"{X[row].tolist()}"
+        )
+
+
+def _compare_steps(file: str, net: Network, batches: Sequence[Batch], answer: bytes) -> None:
+    """Raise `ExportError` for the first training step after which the loss or a parameter differs."""
+    other = net.copy()
+    size = 8 + other.params.nbytes
+    _numbers(answer, np.dtype(np.uint8), size * len(batches), file)
+    for number, batch in enumerate(batches):
+        answered = answer[number * size : (number + 1) * size]
+        try:
+            loss = other.train_step(batch.X, batch.y, batch.rate)
+        except DivergenceError:
+            loss = np.nan
+        found = _numbers(answered[:8], np.dtype(np.float64), 1, file)
+        where = f"{file} differs from the network after training step {number} on {len(batch.X)} rows"
+        if not (loss == found[0] or (np.isnan(loss) and not np.isfinite(found[0]))):
+            raise ExportError(f"{where}: the objective is {float(found[0])!r} instead of {loss!r}")
+        wrong = _differ(other.params, _numbers(answered[8:], other.params.dtype, other.params.size, file))
+        if wrong.any():
+            raise ExportError(
+                f"{where}: in {int(wrong.sum()):,} of {wrong.size:,} parameters, first {int(np.argmax(wrong))}"
+            )

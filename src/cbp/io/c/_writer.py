@@ -14,13 +14,16 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbp.io.c import _support
+from cbp.io.c import _arithmetic, _loops
 from cbp.io.c._library import TRIVIAL, Function, Library, library
 from cbp.io.c._words import BINARY, Node, Statement, UnknownText, parse
+
+if TYPE_CHECKING:
+    from cbp.tables import Row
 
 WIDTH = 110
 PRIMARY, PREFIX, CHOICE = 16, 14, 3
@@ -28,8 +31,11 @@ BITWISE = {"AND": "&", "OR": "|", "XOR": "^"}
 COMPARED = {"LT": "<", "EQ": "=="}
 SUMS = {"ADD": "+", "SUB": "-"}
 PRODUCTS = {"MUL": "*", "DIV": "/"}
-RESERVED = frozenset("and bool catch class delete explicit export false friend mutable namespace new not operator or "
-                     "private protected public template this throw true try typename using virtual xor".split())  # fmt: skip
+RESERVED = {
+    *("and", "bool", "catch", "class", "delete", "explicit", "export", "false", "friend", "mutable", "namespace"),
+    *("new", "not", "operator", "or", "private", "protected", "public", "template", "this", "throw", "true", "try"),
+    *("typename", "using", "virtual", "xor"),
+}
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,7 @@ class Writer:
         self._functions: dict[int, str] = {}
         self._constants: set[str] = set()
         self._rows: dict[str, str] = {}
+        self._loops: dict[str, str] = {}
 
     def named(self, name: str) -> str:
         """Return a name with the prefix."""
@@ -132,23 +139,31 @@ class Writer:
             name = f"{name}_formula"
         if name not in self._rows:
             signature = Signature(self.named(name), wanted)
-            body = _Body(self, signature, {letter: "V" for letter in wanted})
+            body = _Body(self, signature, dict.fromkeys(wanted, "V"))
             body.add(Statement("return", value=node))
             head = ", ".join(f"{self.real} {letter}" for letter in wanted) or "void"
             self._signatures[name] = signature
             self._rows[name] = f"static {self.real} {signature.name}({head}) {{\n{body.text()}}}\n"
         return Formula(self._signatures[name], wanted)
 
-    def row_wise(self, name: str, kernel: str) -> str:
-        """Return the function for a whole row that the library calls `kernel`, named after the activation."""
-        if kernel not in _support.ROW_WISE:
-            raise ValueError(f"exported C cannot express the row-wise activation {name}")
-        template = _support.ROW_WISE[kernel]
-        for function in re.findall(r"\bmodel_(\w+)\(", template):
-            if function in self.library.functions:
-                self.function(function)
-        self._rows[kernel] = _support.text(template, self.prefix)
-        return self.named(kernel.removeprefix("row_"))
+    def row_wise(self, activation: Row, variant: str = "") -> str:
+        """Return the name of the loop for a function of a whole row; the variants are "_log" and "_back"."""
+        kernel = self.library.activations[activation.name][4]
+        if kernel not in _loops.ROW_WISE:
+            raise ValueError(f"exported C cannot express the row-wise activation {activation.name}")
+        return self.loop(kernel + variant)
+
+    def loop(self, name: str) -> str:
+        """Return the name of a loop, which is written with all that it names."""
+        if name not in self._loops:
+            text = _loops.loop(name, self.double)
+            for called in re.findall(r"\bmodel_(\w+)\(", text):
+                if called in _loops.LOOPS and called != name:
+                    self.loop(called)
+                elif called in self.library.functions:
+                    self.function(called)
+            self._loops[name] = _arithmetic.text(text, self.prefix)
+        return self.named(name)
 
     def function(self, name: str) -> Signature:
         """Return a function N(name) of the library, which is written with all that it calls."""
@@ -197,14 +212,16 @@ class Writer:
     # ---- what comes out ----
 
     def text(self) -> str:
-        """Return all functions that were asked for, each after those it calls, with their constants before them."""
+        """Return all that was asked for, each function after those it calls, constants before them."""
         order = list(self.library.constants)
         lines = []
         for name in sorted(self._constants, key=order.index):
             value = self.library.number(self.library.constants[name])
             lines.append(f"static const {self.real} {self.named(name.lower())} = {literal(value)};\n")
         functions = [text for _, text in sorted(self._functions.items())]
-        return "\n".join(part for part in ["".join(lines), *functions, *self._rows.values()] if part)
+        return "\n".join(
+            part for part in ["".join(lines), *functions, *self._rows.values(), *self._loops.values()] if part
+        )
 
     # ---- expressions ----
 
@@ -406,17 +423,14 @@ def _declared(kind: str, name: str) -> str:
 
 
 def wrapped(line: str, indent: int = 0) -> str:
-    """Return a line of C in as many as it needs."""
-    return "\n".join(
-        textwrap.wrap(
-            line,
-            WIDTH,
-            initial_indent=" " * indent,
-            subsequent_indent=" " * (indent + 8),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-    )
+    """Return a line of C in as many as it needs, broken after commas and operators."""
+    lines, start = [], " " * indent
+    for piece in re.split(r"(?<=[-,+*/|&?:=<^]) ", line):
+        if lines and len(lines[-1]) + 1 + len(piece) <= WIDTH:
+            lines[-1] += f" {piece}"
+        else:
+            lines.append(f"{start if not lines else ' ' * (indent + 8)}{piece}")
+    return "\n".join(lines)
 
 
 def comment_of(text: str) -> str:

@@ -1,6 +1,6 @@
-"""The parts of an exported file that are the same for every network: protection, bits, fused multiply-add, product.
+"""Arithmetic of an exported file: refusal of compilers that change bits, bits of numbers, fused multiply-add.
 
-They are written for a prefix ``model``; `text` puts another in its place.
+The texts, like those of _loops.py, are written for the prefix ``model``; `text` puts another in its place.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ static model_real model_abs(model_real x) {
 """
 
 ROUNDED = """\
-/* A product that is about to be a term of a sum. clang's -ffp-contract=fast fuses the two in spite of the pragma, unless
- * it cannot see where the term comes from. */
+/* A product that is about to be a term of a sum: clang's -ffp-contract=fast fuses the two, in spite of the pragma,
+ * unless it cannot see where the term comes from */
 static model_real model_rounded(model_real x) {
 #if defined(__clang__) && defined(__SSE2__)
     __asm__("" : "+x"(x));
@@ -79,8 +79,9 @@ static model_real model_fma(model_real a, model_real b, model_real c) {
 
 # Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008
 SOFT_FLOAT = """\
-/* The product is exact in double. Rounding the sum twice, to double and to float, goes wrong where the first ends midway
- * between two floats, and among subnormal ones; there it is rounded to odd: the last bit tells that something was lost. */
+/* The product is exact in double. Rounding the sum twice, to double and to float, goes wrong where the first ends
+ * midway between two floats, and among subnormal ones; there it is rounded to odd: the last bit tells that something
+ * was lost. */
 static model_real model_fma(model_real a, model_real b, model_real c) {
     const double product = (double)a * (double)b;
     double sum = product + (double)c;
@@ -202,46 +203,6 @@ static model_real model_fma(model_real a, model_real b, model_real c) {
     return model_put_together(c_sign, q, e);
 }
 """
-
-PRODUCT = """\
-/* z := z + x W, W (inputs, outputs): every sum is one chain of fused multiply-adds in the order of the inputs */
-static void model_product(int inputs, int outputs, const model_real *x, const model_real *w, model_real *z) {
-    int i, j;
-    for (i = 0; i < inputs; i++, w += outputs)
-        for (j = 0; j < outputs; j++) z[j] = model_fma(x[i], w[j], z[j]);
-}
-"""
-
-ROW_WISE = {
-    "row_softmax": """\
-/* a := softmax of a */
-static void model_softmax(int n, model_real *a) {
-    model_real most = a[0], sum = 0;
-    int j;
-    for (j = 1; j < n; j++) most = a[j] > most ? a[j] : most;
-    for (j = 0; j < n; j++) {
-        a[j] = model_exp(a[j] - most);
-        sum += model_rounded(a[j]);
-    }
-    for (j = 0; j < n; j++) a[j] /= sum;
-}
-""",
-    "row_log_softmax": """\
-/* a := log softmax of a */
-static void model_log_softmax(int n, model_real *a) {
-    model_real most = a[0], sum = 0;
-    int j;
-    for (j = 1; j < n; j++) most = a[j] > most ? a[j] : most;
-    for (j = 0; j < n; j++) {
-        a[j] -= most;
-        sum += model_rounded(model_exp(a[j]));
-    }
-    sum = model_log(sum);
-    for (j = 0; j < n; j++) a[j] -= sum;
-}
-""",
-}
-"""By the kernel that a row of act.def names."""
 
 
 def text(template: str, prefix: str) -> str:
