@@ -163,7 +163,7 @@ def module_name(path: Path) -> str:
 
 
 NAMES = {module_name(path): path for path in MODULES} | {"_core": None}
-EDGES |= {name for name in NAMES if name.partition(".")[0] in ("diagnostics", "trace")}
+EDGES |= {name for name in NAMES if name.partition(".")[0] in ("diagnostics", "trace") or name.startswith("io.c")}
 
 
 def own(path: Path) -> set[str]:

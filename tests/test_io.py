@@ -285,7 +285,9 @@ def test_missing_files_folders_and_endings(tmp_path):
     assert caught.value.filename == str(tmp_path / "none" / "model.npz")
     for ending in (".h5", ""):
         for act in (net.save, cbp.load):
-            with pytest.raises(ValueError, match=rf"a model file ends in \.npz or \.safetensors, not {ending or 'nothing'}: "):
+            with pytest.raises(
+                ValueError, match=rf"a model file ends in \.npz or \.safetensors, not {ending or 'nothing'}: "
+            ):
                 act(tmp_path / f"model{ending}")
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(OSError, match=r"folder\.npz"):

@@ -66,12 +66,29 @@ static model_real model_rounded(model_real x) {
 
 FMA = """\
 /* a b + c, rounded once. Processors have an instruction for it; the others get it from exact parts. */
-#if defined(__GNUC__) && !defined(MODEL_SOFT_FMA) && \\
-    (defined(@FAST@) || defined(__FMA__) || defined(__aarch64__) || defined(__s390x__) || \\
-     defined(__powerpc64__) || (defined(__riscv_flen) && __riscv_flen >= @BITS@) || \\
-     (defined(__ARM_FEATURE_FMA) && defined(__ARM_FP) && (__ARM_FP & @ARM@)))
+#if defined(MODEL_SOFT_FMA) || !defined(__GNUC__)
+#define MODEL_FMA_HERE 0
+#elif defined(@FAST@) || defined(__FMA__) || defined(__aarch64__) || defined(__s390x__) || \\
+    defined(__powerpc64__) || (defined(__riscv_flen) && __riscv_flen >= @BITS@) || \\
+    (defined(__ARM_FEATURE_FMA) && defined(__ARM_FP) && (__ARM_FP & @ARM@))
+#define MODEL_FMA_HERE 1
+#else
+#define MODEL_FMA_HERE 0
+#endif
+#if MODEL_FMA_HERE && (!defined(__clang__) || defined(__linux__) || defined(__APPLE__) || \\
+                       defined(__FreeBSD__) || defined(_WIN32))
 static model_real model_fma(model_real a, model_real b, model_real c) {
     return @BUILTIN@(a, b, c);
+}
+#elif MODEL_FMA_HERE && (defined(__aarch64__) || defined(__arm__))
+/* Without an operating system clang would call a function of the C library */
+static model_real model_fma(model_real a, model_real b, model_real c) {
+#if defined(__aarch64__)
+    __asm__("fmadd @A64@" : "+w"(c) : "w"(a), "w"(b));
+#else
+    __asm__("vfma.@A32@" : "+@VFP@"(c) : "@VFP@"(a), "@VFP@"(b));
+#endif
+    return c;
 }
 #else
 @SOFT@#endif
@@ -232,6 +249,9 @@ def arithmetic(double: bool, user: str) -> str:
         "@BITS@": "64" if double else "32",
         "@ARM@": "8" if double else "4",
         "@BUILTIN@": "__builtin_fma" if double else "__builtin_fmaf",
+        "@A64@": "%d0, %d1, %d2, %d0" if double else "%s0, %s1, %s2, %s0",
+        "@A32@": "f64 %P0, %P1, %P2" if double else "f32 %0, %1, %2",
+        "@VFP@": "w" if double else "t",
     }
     made = "\n".join(parts)
     for mark, word in changes.items():

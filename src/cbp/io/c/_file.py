@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def prefix_of(file: str, name: str | None) -> str:
     """Return what all names of a file begin with."""
+    if re.search(r'["\\\n\r]', os.path.basename(file)):
+        raise ValueError(f"#include of C cannot name the header of {file!r}")
     if name is not None:
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
             raise ValueError(f"name must be a name in C that begins with a letter, not {name!r}")
@@ -33,6 +35,8 @@ def prefix_of(file: str, name: str | None) -> str:
 def files(plan: Plan, prefix: str, header: str, train: bool) -> tuple[str, str]:
     """Return the texts of the C file and of its header, which is called `header`."""
     writer = Writer(prefix, plan.dtype)
+    if train and not any(step.trained for step in plan.steps):
+        raise ValueError("exported C cannot train the network: all its layers are frozen")
     training = Training(plan, writer) if train else None
     return _source(plan, writer, header, training), _header(plan, writer, header, training)
 
@@ -77,8 +81,8 @@ def _training_lines(plan: Plan, writer: Writer, training: Training) -> list[str]
     upper, named = writer.prefix.upper(), writer.named
     size, scratch = training.row[1], training.scratch[1]
     note = (
-        "One step of gradient descent on a batch of samples, x[rows][INPUTS] and y[rows][TARGETS], rows at least 1, with "
-        "work[TRAIN_WORK(rows)]. Returns the objective before the step; where that is not finite, params are not changed."
+        "One step of gradient descent on x[rows][INPUTS] and y[rows][TARGETS], rows at least 1, with "
+        "work[TRAIN_WORK(rows)]. Returns the objective before the step; where that is not finite, params stay."
     )
     return [
         f"#define {upper}_PARAMS {plan.n_params}",

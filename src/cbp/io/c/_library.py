@@ -69,10 +69,10 @@ class Library:
             if text[end + 1 : opening].strip():
                 continue
             body = text[opening + 1 : closing(text, opening)]
-            params = tuple(_param(part) for part in parts(text[found.end() : end], ","))
+            taken = tuple(_param(part) for part in parts(text[found.end() : end], ","))
             comment = _comment_before(text, found.start()) or _comment_first(body)
             self.functions[found[2]] = Function(
-                found[2], found[1], params, COMMENT.sub("", body), comment, len(self.functions)
+                found[2], found[1], taken, COMMENT.sub("", body), comment, len(self.functions)
             )
 
     @cached_property
@@ -102,8 +102,8 @@ class Library:
         """Return the value of a constant expression in this precision."""
         kind, text = node.kind, node.text
         if kind == "number":
-            text = text.rstrip("fFlL") if not text[:2] in ("0x", "0X") or "p" in text.lower() else text
-            return self.dtype.type(float.fromhex(text) if text[:2] in ("0x", "0X") else float(text))
+            text = text.rstrip("fFlL")
+            return self.dtype.type(float.fromhex(text) if text.startswith("0x") else float(text))
         if kind == "name" and text in self.constants:
             return self.number(self.constants[text])
         if kind == "name" and text in ("FLT_MIN", "DBL_MIN", "FLT_MAX", "DBL_MAX"):
@@ -193,8 +193,9 @@ def _chosen(text: str, double: bool) -> str:
 
 def _param(text: str) -> tuple[str, str]:
     """Return type and name: ("const V *", "low")."""
-    found = re.match(r"(.*?)(\w+)$", text.strip())
-    return (found[1].strip(), found[2]) if found else ("", text)
+    words = text.rsplit(maxsplit=1)
+    stars = len(words[-1]) - len(words[-1].lstrip("*"))
+    return f"{words[0]} {'*' * stars}".strip(), words[-1].lstrip("*")
 
 
 def _comment_before(text: str, at: int) -> str:

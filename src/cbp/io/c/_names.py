@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import TYPE_CHECKING, Any
 
 from cbp.io.c._writer import WIDTH, comment_of
@@ -9,6 +10,9 @@ from cbp.io.c._writer import WIDTH, comment_of
 if TYPE_CHECKING:
     from cbp.io.c._plan import Plan
     from cbp.io.c._writer import Writer
+
+
+PLAIN = frozenset(string.ascii_letters + string.digits + " !#$%&'()*+,-./:;<=>@[]^_`{|}~")
 
 
 def names_of(plan: Plan, key: str, count: int) -> list[str]:
@@ -49,8 +53,5 @@ def _plain(name: str) -> str:
 
 def quoted(name: str) -> str:
     """Return a string of C: bytes that are no plain letters as octal numbers, so that no two make a trigraph."""
-    plain = b" !#$%&'()*+,-./:;<=>@[]^_`{|}~"
-    made = [
-        chr(byte) if byte in plain or chr(byte).isalnum() and byte < 128 else f"\\{byte:03o}" for byte in name.encode()
-    ]
+    made = [chr(byte) if chr(byte) in PLAIN else f"\\{byte:03o}" for byte in name.encode()]
     return f'"{"".join(made)}"'

@@ -138,7 +138,7 @@ class Header:
     def of(cls, file: str) -> Header:
         """Read the header that belongs to a C file."""
         path = f"{os.path.splitext(file)[0]}.h"
-        with open(path, encoding="ascii", errors="replace") as text:
+        with open(path, encoding="utf-8", errors="replace") as text:
             content = text.read()
         found = re.search(r"^void (\w+)_predict\(", content, re.MULTILINE)
         if not found:

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cbp.io.c._cost import Cost
 from cbp.io.c._predict import at, function_text, scaled_inputs, sum_lines, weights
 from cbp.io.c._writer import comment_of, wrapped
 from cbp.tables import argument
 
 if TYPE_CHECKING:
-    from cbp.io.c._plan import Plan, Run, Step, Top
-    from cbp.io.c._writer import Formula, Writer
+    from cbp.io.c._plan import Plan, Run, Step
+    from cbp.io.c._writer import Writer
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Training:
 
     plan: Plan
     writer: Writer
+
+    def text(self) -> str:
+        """Return all functions."""
+        return "\n".join(part for part in (self.up(), self.cost(), self.down(), self.step()) if part)
 
     # ---- where things lie ----
 
@@ -68,10 +73,10 @@ class Training:
                 size += step.n_out
         return found, size
 
-    def pointers(self, used: str, const: bool) -> list[str]:
+    def pointers(self, used: str) -> list[str]:
         """Return the declarations of those of a row's arrays that the text uses."""
-        kind = f"const {self.writer.real}" if const else self.writer.real
-        return [f"{kind} *const {name} = {at('row', place)};" for name, place in self.row[0].items() if _in(name, used)]
+        places = self.row[0].items()
+        return [f"{self.writer.real} *const {name} = {at('row', place)};" for name, place in places if _in(name, used)]
 
     # ---- one sample ----
 
@@ -91,7 +96,7 @@ class Training:
             f"static void {self.writer.named('up')}(const {self.writer.real} *params, "
             f"const {self.writer.named('input')} *x, {self.writer.real} *row)"
         )
-        return self._function("activations a of a sample, and slopes d, or what the loss starts from", head, body)
+        return self._function("Activations a of a sample; slopes d, or what the loss starts from", head, body)
 
     def run_lines(self, step: Step, run: Run) -> list[str]:
         """Return the statements that make activations and slopes of a run's net inputs, which are steepened already."""
@@ -107,7 +112,7 @@ class Training:
                 lines.append(f"{d}[j] = z;")
             else:
                 formula = writer.row(f"{run.row.name}_slope", fields[5], ("z", "a", "p"))
-                lines.append(f"{d}[j] = {self._rounded(formula, z='z', a=f'{a}[j]', p=p)};")
+                lines.append(f"{d}[j] = {writer.term(formula, z='z', a=f'{a}[j]', p=p)};")
                 if step.steepness != 1:
                     lines.append(f"{d}[j] = {writer.named('rounded')}({writer.literal(step.steepness)} * {d}[j]);")
         loop = f"for (j = {run.first}; j < {run.first + run.count}; j++) {{"
@@ -120,100 +125,14 @@ class Training:
         return any(top.first <= run.first < top.first + top.units and top.loss.head for top in self.plan.tops())
 
     def cost(self) -> str:
-        """Return the function for the cost of a sample, which makes the deltas of the output layer."""
-        several = len(self.plan.tops()) > 1 or self.plan.tops()[0].weight != 1
-        body: list[str] = []
-        for top in self.plan.tops():
-            body += ["part = 0;", *self.top_lines(top)]
-            body += [f"product = {top.weight!r} * part;", "cost += product;"] if several else []
-        counters = ["double cost = 0, part;", "volatile double product; /* rounded before it is added */"]
-        counters = counters if several else ["double part;"]
-        body += ["return cost;" if several else "return part;"]
-        head = (
-            f"static double {self.writer.named('cost')}(const {self.writer.named('target')} *y, "
-            f"{self.writer.real} *row)"
-        )
-        return self._function("The cost of a sample; the d of its outputs become deltas", head, body, counters)
-
-    def top_lines(self, top: Top) -> list[str]:
-        """Return the statements for one loss."""
-        last = len(self.plan.steps)
-        lines = self.pair_lines(top) if top.loss.pair else self.single_lines(top)
-        a, d = at(f"a{last}", top.first), at(f"d{last}", top.first)
-        row_wise, steepness = top.activation.row_wise, self.plan.steps[-1].steepness
-        if row_wise and not top.loss.head:
-            lines.append(f"{self.writer.row_wise(top.activation, '_back')}({top.units}, {a}, {d});")
-        scales = [steepness if row_wise or top.loss.head else 1.0, top.weight]
-        for scale in scales:
-            if scale != 1:
-                lines.append(f"{self.writer.loop('scale')}({top.units}, {self.writer.literal(scale)}, {d});")
-        return lines
-
-    def single_lines(self, top: Top) -> list[str]:
-        """Return the loop over the outputs of a loss that takes them one by one."""
-        fields, letters = self.writer.library.losses[top.loss.name], ("a", "y", "h", "p", "n")
-        cost = self.writer.row(f"{top.loss.name}_cost", fields[7], letters)
-        slope = self.writer.row(f"{top.loss.name}_slope", fields[8], letters)
-        given = self._given(top) | {"h": "h", "a": "a", "y": "t"}
-        times = "" if top.loss.head or top.activation.row_wise else " * h"
-        last = len(self.plan.steps)
-        return self._loop(
-            top,
-            [("a", f"a{last}[{_index(top.first)}]"), ("h", f"d{last}[{_index(top.first)}]")],
-            cost,
-            [(f"d{last}[{_index(top.first)}]", slope, times)],
-            given,
-        )
-
-    def pair_lines(self, top: Top) -> list[str]:
-        """Return the loop over the targets of a loss that takes two outputs for each."""
-        fields, letters = self.writer.library.losses[top.loss.name], ("a", "v", "y", "p", "n")
-        last = len(self.plan.steps)
-        cost, slope, other = (
-            self.writer.row(f"{top.loss.name}_{what}", field, letters)
-            for what, field in zip(("cost", "slope", "slope_v"), fields[8:11], strict=True)
-        )
-        one, two = _index(top.first), _index(top.first + top.n_targets)
-        given = self._given(top) | {"a": "a", "v": "v", "y": "t"}
-        deltas = []
-        for index, formula in ((one, slope), (two, other)):
-            delta = f"d{last}[{index}]"
-            deltas.append((delta, formula, "" if top.activation.row_wise else f" * {delta}"))
-        return self._loop(top, [("a", f"a{last}[{one}]"), ("v", f"a{last}[{two}]")], cost, deltas, given)
-
-    def _given(self, top: Top) -> dict[str, str]:
-        """Return what p and n are."""
-        return {"p": self.writer.literal(argument(top.loss)), "n": self.writer.literal(top.n_targets)}
-
-    def _loop(
-        self,
-        top: Top,
-        read: list[tuple[str, str]],
-        cost: Formula,
-        deltas: list[tuple[str, Formula, str]],
-        given: dict[str, str],
-    ) -> list[str]:
-        used = " ".join([*cost.letters, *(f"{' '.join(formula.letters)} {times}" for _, formula, times in deltas)])
-        lines = [f"const {self.writer.real} {name} = {place};" for name, place in read if _in(name, used)]
-        lines.append(f"const {self.writer.real} t = {self._target(top)};")
-        known = "t == t ? {} : 0" if self.plan.missing else "{}"
-        lines.append(f"part += (double){_enclosed(known.format(self._rounded(cost, **given)))};")
-        for place, formula, times in deltas:
-            value = formula.call(**given)
-            value = f"{self.writer.named('rounded')}({value}{times})"
-            lines.append(f"{place} = {known.format(value)};")
-        return [f"for (j = 0; j < {top.n_targets}; j++) {{", *(f"    {line}" for line in lines), "}"]
-
-    def _target(self, top: Top) -> str:
-        index, named = _index(top.target), self.writer.named
-        if self.plan.target_scaling is None:
-            return f"y[{index}]"
-        return (
-            f"({self.writer.real})((y[{index}] - {named('target_center')}[{index}]) / {named('target_scale')}[{index}])"
-        )
+        """Return the function for the cost of a sample."""
+        named = self.writer.named
+        head = f"static double {named('cost')}(const {named('target')} *y, {self.writer.real} *row)"
+        lines = Cost(self.plan, self.writer).lines()
+        return self._function("The cost of a sample; what the loss starts from becomes deltas", head, lines)
 
     def down(self) -> str:
-        """Return the function for the way down, which makes deltas of all slopes; nothing where that takes one layer."""
+        """Return the function for the way down, which makes deltas of all slopes; empty where that is no work."""
         writer, places = self.writer, self.scratch[0]
         body: list[str] = []
         for step in reversed(self.plan.steps):
@@ -223,16 +142,20 @@ class Training:
                     first, final = self.fed[source][0] == step.number, step.number == source + 1
                     e = at("e", places.get(source, 0))
                     place = weights(step, writer, True, row)
-                    body.append(
-                        f"{writer.loop('errors')}({units}, {step.n_out}, d{step.number}, {place}, {int(not first)}, {e});"
-                    )
+                    given = f"{units}, {step.n_out}, d{step.number}, {place}, {int(not first)}, {e}"
+                    body.append(f"{writer.loop('errors')}({given});")
                     if final:
                         body.append(f"{writer.loop('multiply')}({units}, {e}, d{source});")
                 row += units * step.n_out
         if not body:
             return ""
         head = f"static void {writer.named('down')}(const {writer.real} *params, {writer.real} *row, {writer.real} *e)"
-        return self._function("deltas d of a sample; e is scratch", head, body)
+        return self._function("Deltas d of a sample from its slopes; e is scratch", head, body)
+
+    def _function(self, note: str, head: str, body: list[str]) -> str:
+        text = "\n".join(body)
+        lines = [*self.pointers(text), *(["int j;"] if "for (j" in text else []), *body]
+        return "\n".join([comment_of(note), wrapped(f"{head} {{"), *(wrapped(line, 4) for line in lines), "}\n"])
 
     # ---- all samples ----
 
@@ -264,7 +187,6 @@ class Training:
             *self.objective_lines(),
             "if (!(sum - sum == 0)) return sum;",
             f"factor = {'1' if plan.reduction == 'sum' else f'({real})(1 / (double)rows)'};",
-            *([] if updates else ["(void)rate, (void)factor;"]),
             *updates,
             "return sum;",
         ]
@@ -320,28 +242,6 @@ class Training:
         """Return where it says which parameters of a layer are trained."""
         return "NULL" if step.kept is None else at(self.writer.named(f"kept_{step.number}"), place)
 
-    def text(self) -> str:
-        """Return all functions."""
-        return "\n".join(part for part in (self.up(), self.cost(), self.down(), self.step()) if part)
-
-    def _function(self, note: str, head: str, body: list[str], more: list[str] | None = None) -> str:
-        text = "\n".join(body)
-        lines = [*self.pointers(text, False), *(["int j;"] if "for (j" in text else []), *(more or []), "", *body]
-        indented = [wrapped(line, 4) if line else "" for line in lines]
-        return "\n".join([comment_of(note), f"{head} {{", *indented, "}\n"])
-
-    def _rounded(self, formula: Formula, **values: str) -> str:
-        call = formula.call(**values)
-        return f"{self.writer.named('rounded')}({call})" if formula.signature.returns_product else call
-
 
 def _in(name: str, text: str) -> bool:
     return re.search(rf"\b{name}\b", text) is not None
-
-
-def _index(first: int) -> str:
-    return f"j + {first}" if first else "j"
-
-
-def _enclosed(text: str) -> str:
-    return f"({text})" if "?" in text else text

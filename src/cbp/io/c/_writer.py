@@ -165,6 +165,11 @@ class Writer:
             self._loops[name] = _arithmetic.text(text, self.prefix)
         return self.named(name)
 
+    def term(self, formula: Formula, **values: str) -> str:
+        """Return the call of a formula, such that its value may be a term of a sum."""
+        call = formula.call(**values)
+        return f"{self.named('rounded')}({call})" if formula.signature.returns_product else call
+
     def function(self, name: str) -> Signature:
         """Return a function N(name) of the library, which is written with all that it calls."""
         if name not in self._called:
@@ -424,12 +429,12 @@ def _declared(kind: str, name: str) -> str:
 
 def wrapped(line: str, indent: int = 0) -> str:
     """Return a line of C in as many as it needs, broken after commas and operators."""
-    lines, start = [], " " * indent
+    lines: list[str] = []
     for piece in re.split(r"(?<=[-,+*/|&?:=<^]) ", line):
         if lines and len(lines[-1]) + 1 + len(piece) <= WIDTH:
             lines[-1] += f" {piece}"
         else:
-            lines.append(f"{start if not lines else ' ' * (indent + 8)}{piece}")
+            lines.append(" " * (indent + 8 if lines else indent) + piece)
     return "\n".join(lines)
 
 
