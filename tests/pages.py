@@ -84,8 +84,9 @@ def needs(page):
         return "the page's commands are for a POSIX shell"
     if re.search(r"^\$ cc ", text, re.MULTILINE) and not shutil.which("cc"):
         return "no C compiler called cc"
-    if ">>> from scipy" in text and not importlib.util.find_spec("scipy"):
-        return "no SciPy"
+    for package, name in (("scipy", "SciPy"), ("sklearn", "scikit-learn")):
+        if f">>> from {package}" in text and not importlib.util.find_spec(package):
+            return f"no {name}"
     return None
 
 

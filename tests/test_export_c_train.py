@@ -25,7 +25,7 @@ def folder(tmp_path, monkeypatch):
 
 def proved(net, **options):
     net.export("model.c", train=True)
-    report = cbp.verify_export(net, "model.c", **{"rows": 50, "steps": STEPS, **options})
+    report = cbp.verify_export(net, "model.c", **{"rows": 50, "steps": STEPS, "flags": "-O1", **options})
     assert report.steps == options.get("steps", STEPS)  # none diverged
     return report
 
