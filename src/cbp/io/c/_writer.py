@@ -31,11 +31,18 @@ BITWISE = {"AND": "&", "OR": "|", "XOR": "^"}
 COMPARED = {"LT": "<", "EQ": "=="}
 SUMS = {"ADD": "+", "SUB": "-"}
 PRODUCTS = {"MUL": "*", "DIV": "/"}
+TAKEN = {
+    *("real", "input", "target", "initial", "classes", "predict", "train_step", "up", "cost", "down"),
+    *("rounded", "abs", "fma", "real_of", "bits_of", "wide", "moved_down", "taken_apart", "exact_product"),
+    *("put_together",),
+}
+"""Names that an exported file has anyway."""
 RESERVED = {
     *("and", "bool", "catch", "class", "delete", "explicit", "export", "false", "friend", "mutable", "namespace"),
     *("new", "not", "operator", "or", "private", "protected", "public", "template", "this", "throw", "true", "try"),
     *("typename", "using", "virtual", "xor"),
 }
+"""Words of C++ that are names in C."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ class Writer:
         self.library: Library = library(dtype)
         self._signatures: dict[str, Signature] = {}  # of rows
         self._called: dict[str, Signature] = {}  # of functions of the library
+        self._taken = {*TAKEN, *_loops.LOOPS, *self.library.functions, *map(str.lower, self.library.constants)}
         self._functions: dict[int, str] = {}
         self._constants: set[str] = set()
         self._rows: dict[str, str] = {}
@@ -135,7 +143,7 @@ class Writer:
         wanted = tuple(letter for letter in letters if letter in used)
         if node.kind == "own" and tuple(arg.text for arg in node.args) == wanted:
             return Formula(self.function(node.text), wanted)
-        if name in self.library.functions:
+        if name in self._taken:
             name = f"{name}_formula"
         if name not in self._rows:
             signature = Signature(self.named(name), wanted)
