@@ -22,6 +22,13 @@ ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 WINDOWS = sys.platform == "win32"
+OPTIONAL = {
+    *("joblib", "keras", "matplotlib", "onnx", "onnxruntime", "pandas", "polars", "safetensors", "scipy", "sklearn"),
+    *("tensorboardX", "threadpoolctl", "torch"),
+}
+"""Packages without which a page that imports them is left out."""
+IMPLIED = {"cbp.TensorBoard(": "tensorboardX"}
+"""Packages that are wanted where a page says so without an import."""
 
 
 def blocks(page):
@@ -84,19 +91,23 @@ def needs(page):
         return "the page's commands are for a POSIX shell"
     if re.search(r"^\$ cc ", text, re.MULTILINE) and not shutil.which("cc"):
         return "no C compiler called cc"
-    for package, name in (("scipy", "SciPy"), ("sklearn", "scikit-learn")):
-        if f">>> from {package}" in text and not importlib.util.find_spec(package):
-            return f"no {name}"
-    return None
+    wanted = set(re.findall(r"^(?:>>> )?(?:    )*(?:import|from) (\w+)", text, re.MULTILINE)) & OPTIONAL
+    wanted |= {package for word, package in IMPLIED.items() if word in text}
+    missing = sorted(name for name in wanted if not importlib.util.find_spec(name))
+    return f"no {', '.join(missing)}" if missing else None
 
 
 def run_page(page, ready):
     """Run every block of a page. ready: source files in its commands, and the objects that stand for them."""
     names = {"__name__": "__main__"}
-    for language, line, text, printed in blocks(page):
-        if language == "console":
-            run_console(page, line, text, ready)
-        elif ">>>" in text:
-            run_doctest(page, line, text, names)
-        else:
-            run_script(page, line, text, printed, names)
+    try:
+        for language, line, text, printed in blocks(page):
+            if language == "console":
+                run_console(page, line, text, ready)
+            elif ">>>" in text:
+                run_doctest(page, line, text, names)
+            else:
+                run_script(page, line, text, printed, names)
+    finally:
+        if pyplot := sys.modules.get("matplotlib.pyplot"):
+            pyplot.close("all")

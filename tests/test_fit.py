@@ -245,53 +245,6 @@ def test_loss_of_an_epoch_is_by_the_weights_before_each_update():
     assert net.fit(X, TARGETS, epochs=1, batch_size=23, shuffle=False).loss == [pytest.approx(before)]
 
 
-LINES = {
-    "loss": "training loss",
-    "val_loss": "validation loss",
-    "val_accuracy": "validation accuracy",
-    "mean_squared_error": "training mean squared error",
-    "val_mean_squared_error": "validation mean squared error",
-}
-NAMES = list(LINES)
-
-
-@pytest.mark.parametrize("drawn", [NAMES[:1], NAMES[:2], NAMES[:3], NAMES], ids="-".join)
-def test_the_legend_names_every_line_and_leaves_room_for_a_title(drawn):
-    pytest.importorskip("matplotlib", reason="pictures need matplotlib, which the demo extra brings")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from cbp.plot import learning_curve
-
-    figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
-    figures = {name: [0.9, 0.5, 0.4] for name in [*drawn, "learning_rate", "seconds"]}
-    ax = learning_curve(figures, figure.subplots())
-    ax.set_title("A title of its own")
-    figure.canvas.draw()
-    (legend,) = [axes.get_legend() for axes in figure.axes if axes.get_legend()]
-    named = [LINES[name] for name in drawn]
-    named[2:2] = ["least: epoch 3"] if "val_loss" in drawn else []
-    assert [text.get_text() for text in legend.get_texts()] == named
-    assert not legend.get_window_extent().overlaps(ax.title.get_window_extent())
-
-
-def test_a_metric_has_one_colour_and_the_axis_its_name():
-    pytest.importorskip("matplotlib", reason="pictures need matplotlib, which the demo extra brings")
-    from matplotlib.figure import Figure
-
-    from cbp.plot import learning_curve
-
-    figure = Figure()
-    learning_curve({name: [0.9, 0.5, 0.4] for name in LINES}, figure.subplots())
-    losses, metrics = figure.axes
-    assert (losses.get_ylabel(), metrics.get_ylabel()) == ("loss", "accuracy, mean squared error")
-    colours = [line.get_color() for line in [*losses.get_lines(), *metrics.get_lines()]]
-    assert len(set(colours)) == 4
-    assert colours[-1] == colours[-2]
-    assert [line.get_linestyle() for line in metrics.get_lines()] == ["-", "-", "--"]
-
-
 def test_the_history_becomes_a_data_frame(monkeypatch):
     fake = SimpleNamespace(DataFrame=lambda columns, index: (columns, index), RangeIndex=lambda n, name: (n, name))
     monkeypatch.setitem(sys.modules, "pandas", fake)

@@ -62,12 +62,13 @@ GROUND = {
     "_arguments": set(),
     "errors": {"_core"},
     "tables": {"_core", "_arguments", "errors"},
-    "threads": {"_core", "_arguments", "errors"},
+    "_threadpool": {"_core"},
+    "threads": {"_core", "_arguments", "_threadpool"},
     "_configured": set(),
     "optimizers": {"_core", "_arguments", "_configured", "errors", "tables"},
 }
 # Edges of the package: nobody but another edge imports them at the top, except the package itself for cbp.load
-EDGES = {"io", "io.npz", "plot", "cli", "demo", "tabular", "table_model", "__main__"}
+EDGES = {"notebook", "cli", "demo", "tabular", "table_model", "__main__"}
 
 
 def short(path: Path) -> str:
@@ -163,7 +164,7 @@ def module_name(path: Path) -> str:
 
 
 NAMES = {module_name(path): path for path in MODULES} | {"_core": None}
-EDGES |= {name for name in NAMES if name.partition(".")[0] in ("diagnostics", "trace") or name.startswith("io.c")}
+EDGES |= {name for name in NAMES if name.partition(".")[0] in ("diagnostics", "io", "plot", "trace")}
 
 
 def own(path: Path) -> set[str]:

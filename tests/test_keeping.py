@@ -1,6 +1,5 @@
-"""Callbacks that keep something: averaged weights, checkpoints, the figures in a file."""
+"""Callbacks that keep something: averaged weights, checkpoints."""
 
-import csv
 import os
 
 import numpy as np
@@ -187,37 +186,3 @@ def test_error_says_what_is_wrong(name):
     with pytest.raises(kind) as caught:
         call()
     assert str(caught.value) == sentence
-
-
-# ---- figures in a file ----
-
-
-def test_the_file_has_the_figures_of_every_epoch(tmp_path):
-    path, network = tmp_path / "figures.csv", net()
-    for epochs in (4, 3):
-        history = network.fit(X, Y, epochs=epochs, validation=0.25, callbacks=cbp.CSVLogger(path))
-        with open(path, newline="") as file:
-            rows = list(csv.DictReader(file))
-        assert list(rows[0]) == ["epoch", *history]
-        assert [int(row["epoch"]) for row in rows] == list(range(epochs))
-        for name in history:
-            assert [float(row[name]) for row in rows] == history[name]
-
-
-def test_the_file_has_what_was_known_when_training_broke_off(tmp_path):
-    path = tmp_path / "figures.csv"
-
-    def fail(state):
-        if state.epoch == 1:
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        net().fit(X, Y, epochs=5, callbacks=[cbp.CSVLogger(path), fail])
-    assert len(path.read_text().splitlines()) == 3
-
-
-def test_a_file_that_cannot_be_written_is_an_error_before_training(tmp_path):
-    network = net()
-    with pytest.raises(OSError, match="nowhere"):
-        network.fit(X, Y, callbacks=cbp.CSVLogger(tmp_path / "nowhere" / "figures.csv"))
-    assert network.epoch == 0

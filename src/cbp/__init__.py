@@ -19,8 +19,9 @@ from cbp.gradcheck import gradcheck
 from cbp.heads import Head
 from cbp.history import History
 from cbp.io import load
-from cbp.keeping import Checkpoint, CSVLogger, WeightAverage
+from cbp.keeping import Checkpoint, WeightAverage
 from cbp.layers import Dense, Layer
+from cbp.loggers import CSVLogger, JSONLogger, TensorBoard
 from cbp.network import Network
 from cbp.selftest import selftest
 from cbp.splitting import split
@@ -93,6 +94,8 @@ __all__ = [
     "WeightAverage",
     "Checkpoint",
     "CSVLogger",
+    "JSONLogger",
+    "TensorBoard",
     "FitState",
     "History",
     "split",

@@ -54,7 +54,7 @@ class Spec:
             self._set_heads(heads, layers[-1], activation if output is None else output, loss)
         self.missing_targets = bool(missing_targets)
         self.init = read_init(init)
-        self.dtype = _read_dtype(dtype)
+        self.dtype = read_dtype(dtype)
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be 'mean' or 'sum', not {reduction!r}")
         self.reduction = reduction
@@ -265,7 +265,8 @@ def _read_layers(layers: Any, hidden: Any, output: Any, loss: Row | OwnLoss | No
     )
 
 
-def _read_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+def read_dtype(dtype: DTypeLike) -> np.dtype[Any]:
+    """Return float32 or float64; ValueError where something else is wanted."""
     try:
         found = np.dtype(dtype)
     except TypeError:

@@ -14,6 +14,7 @@ import numpy as np
 from cbp import _core, _packing, optimizers
 from cbp._scaled import reader_for
 from cbp._spec import Spec
+from cbp._threadpool import announce
 from cbp.layers import Layer, set_mask
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class State(_core.Direct):
 
     def _setup(self, spec: Spec, plan: _core.Plan, params: Array) -> None:
         """Make this a new network that trains in `params`."""
+        announce()
         self._spec, self._plan = spec, plan
         self._memory = _core.Memory(plan, params)
         self._params, self._grad = self._memory.theta, self._memory.grad
@@ -284,6 +286,14 @@ class State(_core.Direct):
         """Whether no parameter is fixed."""
         memory = self._memory
         return memory.mask is None and not any(memory.frozen.tolist())
+
+    def _scratch(self) -> _core.Memory:
+        """Return a memory that computes what the network does, in a copy of its parameters."""
+        memory = _core.Memory(self._plan, self._params.copy())
+        for number, layer in enumerate(self._layers):
+            memory.freeze(number, not layer.trainable)
+        memory.set_mask(self.mask)
+        return memory
 
     def _trained(self) -> Array:
         """Return which parameters are not fixed, (n_params,)."""

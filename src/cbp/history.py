@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cbp.errors import optional
+
+STATE = (
+    *("learning_rate", "gradient", "mu", "lambda", "step", "evaluations", "products"),
+    *("gamma", "alpha", "beta", "evidence"),
+)
+"""What an optimiser or a full-batch method tells of itself; the rest of a history is losses, metrics and seconds."""
 
 
 class History(Mapping[str, list[float]]):
@@ -49,26 +55,31 @@ class History(Mapping[str, list[float]]):
         """How many epochs were recorded."""
         return max(map(len, self._figures.values()), default=0)
 
-    def plot(self, ax: Any = None) -> Any:
-        """Draw the learning curve: see `cbp.plot.learning_curve`.
+    def plot(self, ax: Any = None, names: str | Iterable[str] | None = None) -> Any:
+        """Draw losses, metrics and a learning rate that changes: see `cbp.plot.learning_curve`.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
             Where to draw; default: new axes.
+        names : str or iterable of str, optional
+            Which figures, as "loss" or ["val_loss", "learning_rate"].
 
         Returns
         -------
         matplotlib Axes
+            The first panel.
 
         Raises
         ------
+        ValueError
+            There is no such figure.
         ImportError
             matplotlib is not installed.
         """
         from cbp.plot import learning_curve
 
-        return learning_curve(self, ax)
+        return learning_curve(self, ax, names)
 
     def to_dataframe(self) -> Any:
         """Return the figures as a pandas DataFrame: a column for each, a row for every epoch, counted from 0.
@@ -101,6 +112,11 @@ class History(Mapping[str, list[float]]):
         if name.startswith("_") or name not in self._figures:
             raise AttributeError(f"no figure {name!r}; there are: {', '.join(self.__dict__.get('_figures', ()))}")
         return self._figures[name]
+
+    def _repr_html_(self) -> str:
+        from cbp import notebook
+
+        return notebook.history(self)
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {values[-1]:.6g}" for name, values in self._figures.items())

@@ -1,8 +1,7 @@
-"""Callbacks that keep something of a training: averaged weights, checkpoints, a table of figures in a file."""
+"""Callbacks that keep something of the network while it trains: averaged weights, checkpoints."""
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from typing import TYPE_CHECKING
@@ -204,52 +203,3 @@ class Checkpoint(Watcher):
             f"Checkpoint({self.path!r}, every={self.every}, updates={self.updates}, seconds={self.seconds}, "
             f"monitor={monitor!r}, mode={self.mode!r})"
         )
-
-
-class CSVLogger(Callback):
-    """Write the figures of every epoch to a file, one line each, as soon as they are known.
-
-    Parameters
-    ----------
-    path : str or path-like
-        Of the file; every `fit` begins it anew. The first line has the names: epoch, loss, ...
-
-    Raises
-    ------
-    OSError
-        In `fit`: the file cannot be written.
-
-    Examples
-    --------
-    >>> import cbp, os, tempfile
-    >>> net = cbp.Network([1, 1], output="identity", seed=0)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "figures.csv")
-    ...     history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=2, callbacks=cbp.CSVLogger(path))
-    ...     with open(path) as file:
-    ...         print(file.readline(), end="")
-    epoch,loss,learning_rate,seconds
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = os.fspath(path)
-        self._names: list[str] = []
-
-    def on_fit_begin(self, state: FitState) -> None:
-        """Begin the file."""
-        self._names = []
-        with open(self.path, "w", encoding="utf-8"):
-            pass
-
-    def on_epoch_end(self, state: FitState) -> None:
-        """Add a line."""
-        # Opened for every line: whenever training breaks off, the file has all that was known.
-        with open(self.path, "a", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            if not self._names:
-                self._names = list(state.logs)
-                writer.writerow(["epoch", *self._names])
-            writer.writerow([state.epoch, *(state.logs.get(name) for name in self._names)])
-
-    def __repr__(self) -> str:
-        return f"CSVLogger({self.path!r})"

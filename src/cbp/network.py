@@ -321,6 +321,44 @@ class Network(Textbook, Trainer, Curvature, Uncertain):
 
         return Trace(self, X, y, sample_weight, learning_rate, dialect)
 
+    def plot(self, x: ArrayLike | None = None, ax: Any = None, **options: Any) -> Any:
+        """Draw the network as units and lines: see `cbp.plot.network`.
+
+        Parameters
+        ----------
+        x : array_like, shape (n_0,), optional
+            A sample, whose activations are shown in the units.
+        ax : matplotlib Axes, optional
+            Where to draw; default: new axes.
+        **options
+            Names of inputs and outputs, and how many units are drawn: see `cbp.plot.network`.
+
+        Returns
+        -------
+        matplotlib Axes
+
+        Raises
+        ------
+        ValueError
+            The sample or the names do not fit.
+        ImportError
+            matplotlib is not installed.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> ax = cbp.Network([4, 6, 3], output="softmax", seed=0).plot([1, 2, 3, 4])  # doctest: +SKIP
+        >>> ax.figure.savefig("network.svg")  # doctest: +SKIP
+        """
+        from cbp.plot import network
+
+        return network(self, x, ax, **options)
+
+    def _repr_html_(self) -> str:
+        from cbp import notebook
+
+        return notebook.network(self)
+
     def save(self, path: Path) -> None:
         """Write the network to a file: see `cbp.io.save`.
 
@@ -358,9 +396,10 @@ class Network(Textbook, Trainer, Curvature, Uncertain):
         Parameters
         ----------
         path : str or path-like
-            A name that ends in .onnx, .c or .net.
+            A name that ends in .onnx, .c, .net, .mat or .m.
         **options
-            What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`.
+            What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`,
+            `cbp.io.matlab.export`.
 
         Raises
         ------

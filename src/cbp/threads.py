@@ -7,8 +7,11 @@ import warnings
 
 from cbp import _core
 from cbp._arguments import whole
+from cbp._threadpool import announce
 
 VARIABLE = "CBP_NUM_THREADS"
+SHARED = "OMP_NUM_THREADS"
+"""What the makers of processes (joblib, Dask, batch systems) set so that all of them together fit the machine."""
 
 
 def _initial() -> int:
@@ -16,7 +19,8 @@ def _initial() -> int:
     processors = min(_core.CPUS, _core.MAX_THREADS)
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
-        return processors
+        shared = os.environ.get(SHARED, "").partition(",")[0].strip()
+        return min(processors, int(shared)) if shared.isdecimal() and int(shared) else processors
     try:
         return whole(int(text), VARIABLE, 1, _core.MAX_THREADS)
     except ValueError:
@@ -32,7 +36,8 @@ def set_num_threads(n: int) -> None:
     ----------
     n : int
         From 1 to 1024. At the start it is what the environment variable CBP_NUM_THREADS says, or else the number of
-        processors this process may use: those it may run on, and no more than the quota of its container.
+        processors this process may use: those it may run on, no more than the quota of its container, and no more than
+        OMP_NUM_THREADS, which joblib, Dask and batch systems set for the processes that share a machine.
 
     Raises
     ------
@@ -43,7 +48,8 @@ def set_num_threads(n: int) -> None:
     -----
     The threads are one pool for the whole process. They are started by the first call whose work is worth sharing,
     sleep when there is none, and are there after a fork too. Calls from several Python threads at once take turns:
-    while the pool works for one, another computes in its own thread. The number may be changed at any time.
+    while the pool works for one, another computes in its own thread. The number may be changed at any time;
+    `threadpoolctl.threadpool_limits` changes it too.
 
     Examples
     --------
@@ -70,3 +76,4 @@ def get_num_threads() -> int:
 
 
 _core.threads(_initial())
+announce()

@@ -59,6 +59,17 @@ class Report:
             self.leverage, self.left_out, self.distance = fit.leverage(), fit.leave_one_out(), fit.distance()
 
     def __repr__(self) -> str:
+        lines = self._lines()
+        width = max(len(name) for name, _ in lines)
+        return "\n".join([self._text, *(f"{name:{width}}  {text}".rstrip() for name, text in lines)])
+
+    def _repr_html_(self) -> str:
+        from cbp import notebook
+
+        return notebook.table(self._text, self._lines())
+
+    def _lines(self) -> list[tuple[str, str]]:
+        """Return names and numbers in words."""
         posterior, lines = self.posterior, []
         fixed = f", {self.fixed:,} more are fixed" if self.fixed else ""
         lines.append(("rows", f"{self.rows:,}"))
@@ -72,9 +83,7 @@ class Report:
             lines.append(("precision of the prior", f"{posterior.alpha:.4g}"))
         if posterior.noise is not None:
             lines.append(("noise", ", ".join(f"{value:.4g}" for value in posterior.noise)))
-        lines += self._of_rows()
-        width = max(len(name) for name, _ in lines)
-        return "\n".join([self._text, *(f"{name:{width}}  {text}".rstrip() for name, text in lines)])
+        return lines + self._of_rows()
 
     def _of_rows(self) -> list[tuple[str, str]]:
         if self.leverage is None or self.left_out is None or self.distance is None:

@@ -23,8 +23,23 @@ if TYPE_CHECKING:
 
 FORMATS = {".npz": "cbp.io.npz", ".safetensors": "cbp.io.safetensors"}
 """Cbp's own: endings and modules."""
-EXPORTS = {".onnx": "cbp.io.onnx", ".c": "cbp.io.c", ".net": "cbp.io.fann"}
+EXPORTS = {
+    ".onnx": "cbp.io.onnx",
+    ".c": "cbp.io.c",
+    ".net": "cbp.io.fann",
+    ".mat": "cbp.io.matlab",
+    ".m": "cbp.io.matlab",
+}
 """Those of other programs, which do not keep all of a network."""
+
+_LATER = ("c", "fann", "matlab")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a bridge to another library when it is asked for."""
+    if name in _LATER:
+        return importlib.import_module(f"cbp.io.{name}")
+    raise AttributeError(f"module 'cbp.io' has no attribute {name!r}")
 
 
 def save(net: Network, path: Path) -> None:
@@ -104,15 +119,15 @@ def load(path: Path) -> Network:
 
 
 def export(net: Network, path: Path, **options: Any) -> None:
-    """Write what a network computes for other programs: ONNX, C, FANN, by the ending of the name.
+    """Write what a network computes for other programs: ONNX, C, FANN, MATLAB, by the ending of the name.
 
     Parameters
     ----------
     net : Network
     path : str or path-like
-        A name that ends in .onnx, .c or .net. An existing file is replaced.
+        A name that ends in .onnx, .c, .net, .mat or .m. An existing file is replaced.
     **options
-        What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`.
+        What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`, `cbp.io.matlab.export`.
 
     Raises
     ------
