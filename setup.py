@@ -50,25 +50,24 @@ class BuildExtension(build_ext):
 
 
 class BuildPython(build_py):
-    """Put the C header and the tables beside the modules, as cbp/include."""
+    """Put the C header, the tables, and the kernels that exported C is made of, beside the modules as cbp/include."""
 
     def run(self):
         """Copy modules, then headers; an editable install finds csrc itself."""
         super().run()
         if not self.editable_mode:
-            include = Path(self.build_lib, "cbp", "include")
-            include.mkdir(parents=True, exist_ok=True)
-            for name in self.headers():
-                shutil.copy(name, include)
+            for name, copy in self.headers().items():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(name, copy)
 
     def headers(self):
-        """Return the files that make up the public header."""
-        return ["csrc/cbp.h", *c_files(".def")]
+        """Return what is copied, and where to: the place below csrc stays the same."""
+        include = Path(self.build_lib, "cbp", "include")
+        return {name: include / Path(name).relative_to("csrc") for name in ["csrc/cbp.h", *c_files(".def", ".inc")]}
 
     def get_outputs(self, include_bytecode=1):
         """List the headers among the files this command makes."""
-        copies = [os.path.join(self.build_lib, "cbp", "include", os.path.basename(name)) for name in self.headers()]
-        return super().get_outputs(include_bytecode) + copies
+        return super().get_outputs(include_bytecode) + list(map(str, self.headers().values()))
 
 
 def extension():

@@ -119,6 +119,17 @@ def test_it_goes_to_onnx_and_comes_back(copy: Copy) -> None:
     assert "passed" in passed
 
 
+def test_exported_c_has_it(copy: Copy, tmp_path: Path) -> None:
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler called cc")
+    net = "net = cbp.Network([3, 4, 2], activation='hard_swish', seed=0); net.export('new.c', train=True)"
+    proof = (
+        "report = cbp.verify_export(net, 'new.c', compiler='cc'); assert report.rows and report.steps; print(report)"
+    )
+    assert "the same bytes" in copy.run("-c", f"import cbp, os; os.chdir({str(tmp_path)!r}); {net}; {proof}")
+    assert "new_hard_swish_slope(" in (tmp_path / "new.c").read_text()
+
+
 def test_the_self_test_has_one_more_activation_and_passes(copy: Copy) -> None:
     code = "import cbp; report = cbp.selftest(verbose=True); print(report); assert report.ok"
     assert "hard_swish" in copy.run("-c", code)

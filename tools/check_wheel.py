@@ -15,8 +15,9 @@ NEEDED = [
     "cbp/_c.pxd",
     "cbp/include/cbp.h",
     "cbp/include/act.def",
+    "cbp/include/kern/math.inc",
 ]
-FOREIGN_SUFFIXES = (".c", ".o", ".pyx", ".inc")
+FOREIGN_SUFFIXES = (".c", ".o", ".pyx")
 
 
 def faults(wheel: Path) -> list[str]:

@@ -2,8 +2,9 @@
 
     python tools/try_wheel.py dist/cbpnet-*.whl
 
-Looks for Python 3.11 and newer on PATH, in pyenv and in the usual folders. In each: `cbp selftest`, and how long
-`import cbp` takes once NumPy is imported (the median of several processes; printed, not judged).
+Looks for Python 3.11 and newer on PATH, in pyenv and in the usual folders. In each: `cbp selftest`, an export
+to C, which reads files of the package, and how long `import cbp` takes once NumPy is imported (the median of several
+processes; printed, not judged).
 """
 
 import os
@@ -18,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 PROCESSES = 9
 TIMED = "import numpy, time; t = time.perf_counter(); import cbp; print(1000 * (time.perf_counter() - t))"
+EXPORTED = "import cbp; cbp.Network([2, 3, 1]).export('try.c', train=True)"
 DESCRIBE = "import sys, ensurepip, venv; print('%d.%d.%d' % sys.version_info[:3], sys.base_prefix)"
 
 
@@ -65,6 +67,7 @@ def try_in(version: str, interpreter: str, wheel: Path) -> None:
     scripts = folder / ("Scripts" if os.name == "nt" else "bin")
     output(str(scripts / "python"), "-m", "pip", "install", "-q", str(wheel))
     verdict = output(str(scripts / "cbp"), "selftest").strip().splitlines()[-1]
+    output(str(scripts / "python"), "-c", EXPORTED)
     times = [float(output(str(scripts / "python"), "-c", TIMED)) for _ in range(PROCESSES)]
     print(f"Python {version}: {verdict}; import cbp adds {statistics.median(times):.1f} ms", flush=True)
 

@@ -14,7 +14,7 @@ from cbp import metrics, optimizers
 from cbp._core import version as _version
 from cbp._isa import isa
 from cbp.callbacks import Callback, EarlyStopping, FitState, ReduceOnPlateau, TimeBudget
-from cbp.errors import DivergenceError, FormatError
+from cbp.errors import DivergenceError, ExportError, FormatError
 from cbp.gradcheck import gradcheck
 from cbp.heads import Head
 from cbp.history import History
@@ -30,11 +30,13 @@ from cbp.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from cbp import diagnostics, methods, plot, schedules
+    from cbp.io.c import verify_export
 
 __version__ = _version()
 
 
 _LATER = ("diagnostics", "methods", "plot", "schedules", "sklearn")
+_FUNCTIONS_LATER = {"verify_export": "cbp.io.c"}
 
 
 def __getattr__(name: str) -> Any:
@@ -43,6 +45,10 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f"cbp.{name}")
+    if name in _FUNCTIONS_LATER:
+        from importlib import import_module
+
+        return getattr(import_module(_FUNCTIONS_LATER[name]), name)
     raise AttributeError(f"module 'cbp' has no attribute {name!r}")
 
 
@@ -72,6 +78,7 @@ __all__ = [
     "Head",
     "Layer",
     "load",
+    "verify_export",
     "activations",
     "losses",
     "initializers",
@@ -97,6 +104,7 @@ __all__ = [
     "selftest",
     "DivergenceError",
     "FormatError",
+    "ExportError",
     "isa",
     "get_num_threads",
     "set_num_threads",

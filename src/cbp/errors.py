@@ -30,6 +30,17 @@ class FormatError(ValueError):
     """
 
 
+class ExportError(RuntimeError):
+    """An exported file does not compile, does not run, or does not compute what the network does.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> issubclass(cbp.ExportError, RuntimeError)
+    True
+    """
+
+
 class DivergenceError(ArithmeticError):
     """A loss or a parameter left the finite range while training.
 

@@ -31,7 +31,7 @@ EXPORTS = {
     ".m": "cbp.io.matlab",
 }
 """Those of other programs, which do not keep all of a network."""
-_LATER = ("fann", "keras", "matlab", "onnx", "sklearn", "torch")
+_LATER = ("c", "fann", "keras", "matlab", "onnx", "sklearn", "torch")
 
 
 def __getattr__(name: str) -> Any:
@@ -154,7 +154,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     Raises
     ------
     OSError
-        Named after `path`, whatever part of the work it was that failed.
+        Named after `path`, whatever part of the work it was that failed; one that names another file stays as it is.
     """
     import shutil
 
@@ -171,6 +171,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         os.replace(temporary, target)
     except OSError as error:
         _remove(temporary)
+        if error.filename not in (None, temporary):  # that of another file, written in the same block
+            raise
         raise type(error)(error.errno, error.strerror or str(error), os.fspath(path)) from None
     except BaseException:
         _remove(temporary)
