@@ -117,7 +117,7 @@ def _source(plan: Plan, writer: Writer, header: str) -> str:
     return "\n".join(
         [
             comment_of(f"{plan.title}") + "\n" + comment_of(f"Written by cbp {version()}: see {header}."),
-            f'#include "{header}"\n\n#include <float.h>\n#include <stdint.h>\n#include <string.h>\n',
+            f'#include "{header}"\n\n#include <float.h>\n#include <stdint.h>\n{_support.MEMCPY}',
             _support.text(_support.guard(writer.double), writer.prefix),
             support(plan, writer, predict),
             *([scaling] if scaling else []),

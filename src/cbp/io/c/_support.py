@@ -5,6 +5,18 @@ They are written for a prefix ``model``; `text` puts another in its place.
 
 from __future__ import annotations
 
+MEMCPY = """\
+#if __STDC_HOSTED__
+#include <string.h>
+#elif defined(__cplusplus)
+#include <stddef.h>
+extern "C" void *memcpy(void *, const void *, size_t);
+#else
+#include <stddef.h>
+void *memcpy(void *, const void *, size_t); /* compilers ask for one even where there is no library */
+#endif
+"""
+
 GUARD = """\
 /* The numbers below are right to the last bit, and the same on every machine, only where each operation is rounded as
  * it is written. So products and sums must not be fused, nor formulas rearranged. */
