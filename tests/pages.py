@@ -75,7 +75,7 @@ def run_console(page, line, text, ready):
 
 def prepare(folder, monkeypatch):
     """Make an empty folder the working one, with the files the pages speak of, and put `cbp` on the path."""
-    for example in (ROOT / "docs/examples").glob("*"):
+    for example in (ROOT / "docs/examples").glob("*.*"):
         shutil.copy(example, folder)
     if not WINDOWS:
         (folder / "csrc").symlink_to(ROOT / "csrc")

@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 from cbp.io import replacing
+from cbp.io.c._eight import quantized
 from cbp.io.c._file import files, prefix_of
 from cbp.io.c._plan import plan_of
 from cbp.io.c._verify import Report, verify_export
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from cbp._typing import Path
     from cbp.network import Network
 
-__all__ = ["Report", "export", "verify_export"]
+__all__ = ["Report", "export", "quantized", "verify_export"]
 
 
-def export(net: Network, path: Path, *, name: str | None = None, train: bool = False) -> None:
+def export(
+    net: Network, path: Path, *, name: str | None = None, train: bool = False, weights: str | None = None
+) -> None:
     """Write a network as C99: a file, and its header beside it.
 
     The C file needs nothing but a compiler: no library beyond ``memcpy`` and its like, no memory but what the caller
@@ -52,12 +55,16 @@ def export(net: Network, path: Path, *, name: str | None = None, train: bool = F
         before it, with ``MODEL_TRAIN_WORK(rows)`` numbers of workspace; y has ``MODEL_TARGETS`` a row, ``model_target``
         being double where targets are scaled. Penalties, fixed parameters, frozen layers, max_norm and missing targets
         take part; dropout and noise do not, as in `Network.train_step` without `noise`.
+    weights : {"int8"}, optional
+        Write weights as whole numbers of 8 bits, times a scale for each unit: about a quarter of the flash for floats,
+        an eighth for doubles. What is computed is then what `cbp.io.c.quantized` makes of the network does, to the last
+        bit; its loss is what that costs. ``MODEL_WEIGHT_BITS`` is 8.
 
     Raises
     ------
     ValueError
         A parameter is not finite; a row-wise activation has no counterpart in C; `name` is no name in C. With `train`:
-        the loss is a function of your own, or all layers are frozen.
+        the loss is a function of your own, all layers are frozen, or weights have 8 bits.
     RuntimeError
         A scaling is not learned yet.
     OSError
@@ -85,7 +92,11 @@ def export(net: Network, path: Path, *, name: str | None = None, train: bool = F
     """
     file = os.fspath(path)
     header = f"{os.path.splitext(file)[0]}.h"
-    source, declarations = files(plan_of(net), prefix_of(file, name), os.path.basename(header), train)
+    if weights not in (None, "int8"):
+        raise ValueError(f"weights must be 'int8' or None, not {weights!r}")
+    source, declarations = files(
+        plan_of(net, weights == "int8"), prefix_of(file, name), os.path.basename(header), train
+    )
     with replacing(file) as c, replacing(header) as h:
         h.write(declarations.encode())
         c.write(source.encode())

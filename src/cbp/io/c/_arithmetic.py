@@ -5,6 +5,18 @@ The texts, like those of _loops.py, are written for the prefix ``model``; `text`
 
 from __future__ import annotations
 
+MEMCPY = """\
+#if !defined(__STDC_HOSTED__) || __STDC_HOSTED__
+#include <string.h>
+#elif defined(__cplusplus)
+#include <stddef.h>
+extern "C" void *memcpy(void *, const void *, size_t);
+#else
+#include <stddef.h>
+void *memcpy(void *, const void *, size_t); /* compilers ask for one even where there is no library */
+#endif
+"""
+
 GUARD = """\
 /* The numbers below are right to the last bit, and the same on every machine, only where each operation is rounded as
  * it is written. So products and sums must not be fused, nor formulas rearranged. */

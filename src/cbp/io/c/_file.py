@@ -10,7 +10,8 @@ import numpy as np
 
 from cbp._core import version
 from cbp.io.c import _arithmetic, _names
-from cbp.io.c._plan import Plan
+from cbp.io.c._eight import coded
+from cbp.io.c._plan import Plan, Step
 from cbp.io.c._predict import predict_head, predict_text
 from cbp.io.c._train import Training
 from cbp.io.c._writer import WIDTH, Writer, comment_of, literal, wrapped
@@ -34,6 +35,8 @@ def prefix_of(file: str, name: str | None) -> str:
 
 def files(plan: Plan, prefix: str, header: str, train: bool) -> tuple[str, str]:
     """Return the texts of the C file and of its header, which is called `header`."""
+    if train and plan.coded:
+        raise ValueError("exported C cannot train weights of 8 bits: leave train or weights out")
     writer = Writer(prefix, plan.dtype)
     if train and not any(step.trained for step in plan.steps):
         raise ValueError("exported C cannot train the network: all its layers are frozen")
@@ -54,7 +57,9 @@ def _header(plan: Plan, writer: Writer, file: str, training: Training | None) ->
         '#ifdef __cplusplus\nextern "C" {\n#endif\n',
         f"#define {upper}_INPUTS {plan.n_in}",
         f"#define {upper}_OUTPUTS {plan.n_out}",
-        f"#define {upper}_WORK {max(plan.places()[1], 1)} /* numbers that the workspace of predict must hold */\n",
+        f"#define {upper}_WORK {max(plan.places()[1], 1)} /* numbers that the workspace of predict must hold */",
+        *([f"#define {upper}_WEIGHT_BITS 8 /* and a scale for each unit */"] if plan.coded else []),
+        "",
         f"typedef {real} {named('real')};",
         _typedef("input", plan.input_scaling is not None, writer),
         "",
@@ -108,7 +113,7 @@ def _source(plan: Plan, writer: Writer, header: str, training: Training | None) 
     classes = _names.definition(plan, writer)
     parts = [
         f'{comment_of(plan.title)}\n/* Written by cbp {version()}: see {header}. */\n#include "{header}"\n',
-        "#include <float.h>\n#include <stdint.h>\n#include <string.h>\n",
+        f"#include <float.h>\n#include <stdint.h>\n{_arithmetic.MEMCPY}",
         _arithmetic.guard(writer.double),
         *_functions(writer, f"{predict}{train}"),
         *numbers,
@@ -141,6 +146,8 @@ def _scaling(plan: Plan, writer: Writer) -> list[str]:
 def _parameters(plan: Plan, writer: Writer, train: bool) -> list[str]:
     """Return the parameters: of each layer, or all of them; and which of them training leaves alone."""
     note = "biases, then the weights from each input to all units"
+    if plan.coded:
+        return [text for step in plan.steps for text in _coded(step, writer)]
     if not train:
         return [
             f"/* layer {step.number}: {note} */\n"
@@ -156,6 +163,18 @@ def _parameters(plan: Plan, writer: Writer, train: bool) -> list[str]:
                 + _array("unsigned char", writer.named(f"kept_{step.number}"), kept)
             )
     return made
+
+
+def _coded(step: Step, writer: Writer) -> list[str]:
+    """Return the biases of a layer, the scales of its units, and its weights as whole numbers."""
+    codes, scale = coded(step.theta[1:])
+    named = writer.named(f"layer_{step.number}")
+    return [
+        f"/* layer {step.number}: biases */\n" + _array(writer.real, named, step.theta[0]),
+        "/* the weights from each input to all units, to be multiplied by */\n"
+        + _array(writer.real, f"{named}_scale", scale),
+        _array("signed char", f"{named}_codes", codes),
+    ]
 
 
 def _array(kind: str, name: str, values: Array, linkage: str = "static const") -> str:

@@ -15,6 +15,15 @@ static void model_product(int inputs, int outputs, const model_real *x, const mo
         for (j = 0; j < outputs; j++) z[j] = model_fma(x[i], w[j], z[j]);
 }
 """,
+    "product_8": """\
+/* z := z + x W, W (inputs, outputs) being whole numbers, each times the scale of the unit it leads to */
+static void model_product_8(int inputs, int outputs, const model_real *x, const signed char *w,
+                            const model_real *scale, model_real *z) {
+    int i, j;
+    for (i = 0; i < inputs; i++, w += outputs)
+        for (j = 0; j < outputs; j++) z[j] = model_fma(x[i], (model_real)w[j] * scale[j], z[j]);
+}
+""",
     "row_softmax": """\
 /* a := softmax of a */
 static void model_row_softmax(int n, model_real *a) {

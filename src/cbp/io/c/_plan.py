@@ -6,7 +6,7 @@ Used by _predict.py and _train.py; reads the network's description and its param
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +54,8 @@ class Step:
         Whether training changes it.
     kept : ndarray, shape (n_in + 1, n_out), or None
         0 where training leaves a parameter alone.
+    coded : bool
+        Whether the weights are written as whole numbers of 8 bits.
     """
 
     number: int
@@ -65,6 +67,7 @@ class Step:
     text: str
     trained: bool
     kept: Array | None
+    coded: bool = False
 
     @property
     def n_out(self) -> int:
@@ -140,6 +143,11 @@ class Plan:
     metadata: Mapping[str, Any]
 
     @property
+    def coded(self) -> bool:
+        """Whether weights are written as whole numbers of 8 bits."""
+        return any(step.coded for step in self.steps)
+
+    @property
     def n_params(self) -> int:
         """Number of parameters."""
         return sum(step.theta.size for step in self.steps)
@@ -192,8 +200,8 @@ class Plan:
         return tuple(found)
 
 
-def plan_of(net: Network) -> Plan:
-    """Return the plan of a network.
+def plan_of(net: Network, coded: bool = False) -> Plan:
+    """Return the plan of a network; with `coded` its weights are written as whole numbers of 8 bits.
 
     Raises
     ------
@@ -210,7 +218,8 @@ def plan_of(net: Network) -> Plan:
     widths, steps, offset = [spec.n_in, *(dense.units for dense in spec.layers)], [], 0
     for number, (layer, dense) in enumerate(zip(net.layers, spec.layers, strict=True), 1):
         sources = tuple((source, widths[source]) for source in spec.sources(number))
-        steps.append(_step(number, layer, dense, offset, sources, heads if number == len(spec.layers) else ()))
+        step = _step(number, layer, dense, offset, sources, heads if number == len(spec.layers) else ())
+        steps.append(replace(step, coded=coded))
         offset += layer.theta.size
     return Plan(
         n_in=spec.n_in,

@@ -57,9 +57,22 @@ def sum_lines(step: Step, writer: Writer, where: Mapping[int, str], train: bool)
     """Return the statements that make the net inputs of a layer."""
     z, n = where[step.number], step.n_out
     lines, row = [f"memcpy({z}, {weights(step, writer, train, 0)}, {n} * sizeof *{z});"], n
+    if step.coded:
+        return lines + _coded_sums(step, writer, where)
     for source, units in step.sources:
         place = weights(step, writer, train, row)
         lines.append(f"{writer.loop('product')}({units}, {n}, {where[source]}, {place}, {z});")
+        row += units * n
+    return lines
+
+
+def _coded_sums(step: Step, writer: Writer, where: Mapping[int, str]) -> list[str]:
+    """Return the statements that add the products with weights of 8 bits."""
+    z, n, named, row = where[step.number], step.n_out, writer.named(f"layer_{step.number}"), 0
+    lines = []
+    for source, units in step.sources:
+        place = at(f"{named}_codes", row)
+        lines.append(f"{writer.loop('product_8')}({units}, {n}, {where[source]}, {place}, {named}_scale, {z});")
         row += units * n
     return lines
 

@@ -13,6 +13,7 @@ import numpy as np
 from cbp._arguments import whole
 from cbp.errors import DivergenceError, ExportError
 from cbp.heads import Heads
+from cbp.io.c._eight import quantized
 from cbp.io.c._program import Compiler, Header, run, words_of
 from cbp.tables import activations
 
@@ -80,7 +81,8 @@ def verify_export(
     Parameters
     ----------
     net : Network
-        As it was when it was exported. It is not changed.
+        As it was when it was exported. It is not changed. Where the file has weights of 8 bits it is compared with
+        what `cbp.io.c.quantized` makes of the network.
     path : str or path-like
         The C file; its header is beside it.
     rows : int or array_like, shape (m, n_0), default 2000
@@ -136,6 +138,8 @@ def verify_export(
     with tempfile.TemporaryDirectory(prefix="cbp-") as folder:
         program, flash, stack = _build(made, header, file, folder)
         answer = run([*words_of(wrapper), program], messages)
+    if header.sizes.get("WEIGHT_BITS") == 8:
+        net = quantized(net)
     wanted = net.predict(X, check_finite=False)
     _compare(file, X, wanted, answer[: wanted.nbytes])
     made_steps = _compare_steps(file, net, batches, answer[wanted.nbytes :])
