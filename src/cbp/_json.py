@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 SPARE = 2**23
-"""Bytes that what a file describes may take beyond twice the file's size."""
+"""Bytes of memory that a file may take beyond what its size allows."""
 DEPTH = 64
 """Objects and arrays within each other, at most."""
 
@@ -41,7 +42,7 @@ def read(data: bytes, size: int | None = None) -> Any:
         It is not plain JSON, or is too much for such a file. The message is a predicate: "is not JSON".
     """
     if size is not None:
-        allow(cost(data), size)
+        allow(cost(data), 2 * size)
     try:
         text = data.decode("ascii")
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
@@ -60,9 +61,17 @@ def cost(data: bytes) -> int:
 
 
 def allow(cost: int, size: int) -> None:
-    """Refuse what would take so many bytes of memory, described by a file of `size` bytes."""
-    if cost > 2 * size + SPARE:
+    """Refuse what would take so many bytes of memory, where the file allows `size`."""
+    if cost > size + SPARE:
         raise ValueError("would take more memory than a file of its size may")
+
+
+def taken(value: Any) -> int:
+    """Return how many bytes of memory something that was read takes."""
+    parts: list[Any] = value if isinstance(value, list) else []
+    if isinstance(value, dict):
+        parts = [*value, *value.values()]
+    return sys.getsizeof(value) + sum(map(taken, parts))
 
 
 class _StrictError(ValueError):

@@ -9,7 +9,7 @@ _state.py and io.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +33,8 @@ _SCALINGS = ("scale_inputs", "scale_targets")
 _LISTS = {"layers", "heads", "activation", "skip", "scaling", "unfinished", *_SCALINGS}
 _LONGEST = 100  # letters of a name, or of another text outside metadata
 _OBJECT = 1100  # bytes of memory that a layer, a row with an argument or a head takes, at most
+_ITEM = 16  # the same of an item of a list; of a unit whose activation a head says
+_BLOCK = 2**16  # numbers that are looked at at once
 _UNSOUND = (ValueError, TypeError, OverflowError, RecursionError)
 
 
@@ -115,6 +117,7 @@ class Header:
             self.spec = Spec.from_config(self._network if own_loss is None else {**self._network, "loss": own_loss})
         except _UNSOUND as error:
             raise _no_network(error) from None
+        self._network = {}  # large, if scales or activations are listed unit by unit
         if self.spec.n_params != self.n_params:
             raise FormatError("its header describes no network: a layer skips from another one twice")
 
@@ -150,12 +153,13 @@ class Header:
 
     def _check(self, arrays: dict[str, Array]) -> None:
         """Refuse numbers that cannot be, before memory is taken for a network. Parameters may be any."""
-        for name, array in arrays.items():
-            if name == "mask" and not ((array == 0) | (array == 1)).all():
+        for name in arrays.keys() - {"params", "slots"}:
+            numbers = arrays[name].reshape(-1)
+            if name == "mask" and not _all(numbers, lambda x: (x == 0) | (x == 1)):
                 raise FormatError(f"its array {name!r} has a number that is neither 0 nor 1")
-            if (name in self.scaling or name == "vectors") and not np.isfinite(array).all():
+            if not _all(numbers, np.isfinite):
                 raise FormatError(f"its array {name!r} has a number that is not finite")
-            if name in self.scaling and not (array[1] > 0).all():
+            if name in self.scaling and not _all(numbers[len(numbers) // 2 :], lambda x: x > 0):
                 raise FormatError(f"its array {name!r} has a scale that is not positive")
 
     def _fill_method(self, method: MethodState, arrays: dict[str, Array]) -> None:
@@ -167,6 +171,12 @@ class Header:
             end = done + max(rows, 1)
             method.vectors[name] = vectors[done:end].copy() if rows else vectors[done].copy()
             done = end
+
+
+def _all(numbers: Array, test: Callable[[Array], Array]) -> bool:
+    """Whether all numbers pass, some of them at a time, which takes little memory."""
+    blocks = (numbers[start : start + _BLOCK] for start in range(0, len(numbers), _BLOCK))
+    return all(test(block).all() for block in blocks)
 
 
 def _read_unfinished(given: Any) -> tuple[int, float, float, int, int]:
@@ -213,16 +223,17 @@ def _are_numbers(values: Any, n: int) -> bool:
     return isinstance(values, list) and len(values) == n and all(type(value) in (int, float) for value in values)
 
 
-def _objects(value: Any, key: str = "") -> int:
-    """Return how many objects there are in what describes a network, where lists and texts are as long as they may."""
+def _taken(value: Any, key: str = "") -> int:
+    """Return how much memory what describes a network takes, at most, if lists and texts are as long as they may be."""
     if isinstance(value, str) and len(value) > _LONGEST:
         raise ValueError(f"{key[:_LONGEST] or 'a name'} is a text of {len(value)} letters")
     if isinstance(value, list):
         if key not in _LISTS:
             raise ValueError(f"{key[:_LONGEST] or 'a part of a list'} must not be a list")
-        return sum(_objects(each, key if key in _SCALINGS else "") for each in value if type(each) not in (int, float))
+        inner, parts = key if key in _SCALINGS else "", (each for each in value if type(each) not in (int, float))
+        return _ITEM * len(value) + sum(_taken(each, inner) for each in parts)
     if isinstance(value, dict):
-        return 1 + sum(_objects(name) + _objects(each, name) for name, each in value.items())
+        return _OBJECT + sum(_taken(name) + _taken(each, name) for name, each in value.items())
     return 0
 
 
@@ -241,7 +252,7 @@ def read_header(data: bytes, size: int | None = None) -> Header:
         fields = _json.read(data, size)
     except ValueError as error:
         raise FormatError(f"its header {error}") from None
-    if not isinstance(fields, dict) or type(fields.get("version")) is not int or fields["version"] < 1:
+    if not isinstance(fields, dict) or not _is_version(fields.get("version")):
         raise FormatError("its header is not that of a cbp model")
     if fields["version"] > VERSION:
         raise FormatError(f"it has format version {fields['version']}; this cbp reads up to {VERSION}: update cbp")
@@ -250,12 +261,21 @@ def read_header(data: bytes, size: int | None = None) -> Header:
     if strange := fields.keys() - _KEYS - _OPTIONAL:
         raise FormatError(f"its header has a field {min(strange)[:_LONGEST]!r} that does not belong")
     try:
-        objects = sum(_objects(value, name) for name, value in fields.items() if name != "metadata")
+        description = sum(_taken(value, name) for name, value in fields.items() if name != "metadata")
+        header = Header(fields)
         if size is not None:
-            _json.allow(_json.cost(data) + objects * _OBJECT, size)
-        return Header(fields)
+            units = header.n_out if fields["network"].get("heads") else 0
+            lasting = description + _ITEM * units + _json.taken(header.metadata)
+            # First beside the header itself, then beside the arrays
+            _json.allow(_json.cost(data) + description, 2 * size)
+            _json.allow(lasting, size)
     except _UNSOUND as error:
         raise _no_network(error) from None
+    return header
+
+
+def _is_version(value: Any) -> bool:
+    return type(value) is int and 0 < value < 2**31
 
 
 def pack(state: State) -> dict[str, Any]:

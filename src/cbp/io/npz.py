@@ -46,9 +46,7 @@ def save(net: State, file: IO[bytes]) -> None:
 def load(file: IO[bytes], cls: type[Network]) -> Network:
     """Read a network from an open file; raise FormatError where it is none."""
     members, size = _zip.members(file)
-    text = _array(file, members, "header", np.dtype(np.uint8), None)
-    header = _packing.read_header(text.tobytes(), size)
-    del text
+    header = _packing.read_header(_array(file, members, "header", np.dtype(np.uint8), None).tobytes(), size)
     expected = {name: (header.dtype_of(name).newbyteorder("<"), shape) for name, shape in header.shapes.items()}
     if strange := members.keys() - expected.keys() - {"header"}:
         raise FormatError(f"it has a member {min(strange)!r} that does not belong")

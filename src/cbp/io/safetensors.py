@@ -65,7 +65,7 @@ def _header_text(entries: dict[str, Any], size: int) -> bytes:
     try:
         if len(text) > _MOST:
             raise ValueError(f"has more than the {_MOST} bytes that other programs read")
-        _json.allow(_json.cost(text), _LENGTH.size + len(text) + size)
+        _json.allow(_json.cost(text), 2 * (_LENGTH.size + len(text) + size))
     except ValueError as error:
         raise ValueError(f"the header of the .safetensors file {error}: save the network as .npz") from None
     return text
