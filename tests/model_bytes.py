@@ -142,4 +142,6 @@ def safetensors(arrays):
     """A model file: the same arrays as .npz has, the parameters layer by layer."""
     header = arrays["header"].tobytes()
     found = tensors(arrays, json.loads(header)["network"])
-    return wrap({"__metadata__": {"cbp": header.decode()}, **entries_of(found)}, b"".join(a.tobytes() for _, a in found))
+    return wrap(
+        {"__metadata__": {"cbp": header.decode()}, **entries_of(found)}, b"".join(a.tobytes() for _, a in found)
+    )

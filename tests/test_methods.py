@@ -529,7 +529,11 @@ DAMAGES = {
     "no numbers": ({"method": {"vectors": {}}}, None, "method must be its numbers and vectors by name"),
     "a list": ({"method": [1]}, None, "method must not be a list"),
     "text": ({"method": METHOD | {"numbers": {"mu": "1"}}}, None, "method's mu must be a number, not '1'"),
-    "infinite": ({"method": METHOD | {"numbers": {"mu": float("inf")}}}, None, "its header has a number that is Infinity"),
+    "infinite": (
+        {"method": METHOD | {"numbers": {"mu": float("inf")}}},
+        None,
+        "its header has a number that is Infinity",
+    ),
     "beyond float64": ({"method": METHOD | {"numbers": {"mu": 10**400}}}, None, "method's mu must be finite"),
     "rows": ({"method": METHOD | {"vectors": {"one": -1}}}, None, "method's one must be at least 0, not -1"),
     "too many": ({"method": METHOD | {"vectors": {"one": 10**12}}}, None, "its member 'vectors' is not the array"),
