@@ -59,7 +59,7 @@ def bombs():
 def full_headers():
     """Headers that take nearly all the memory they may, and a wrong mask, which is seen last."""
     for sign in (b"[],", b"{},", b'{"":1},', b'"ab",', b"1e1,", b"999,", b'"\\u0101",', b"[[[]]],"):
-        n = 2**23 // (_json.cost(sign * 1000) // 1000 - 2 * len(sign)) * 95 // 100
+        n = _json.SPARE // (_json.cost(sign * 1000) // 1000 - 2 * len(sign)) * 95 // 100
         full = changed(metadata={"a": "?"}).replace(b'"?"', b"[" + sign * n + b"1]")
         arrays = {**with_header(ADAM, full), "mask": ADAM["mask"] * 2}
         yield from both(f"as much of {sign.decode()} as there may be, and a wrong mask", arrays)

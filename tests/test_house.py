@@ -67,7 +67,19 @@ GROUND = {
     "optimizers": {"_core", "_arguments", "_configured", "errors", "tables"},
 }
 # Edges of the package: nobody but another edge imports them at the top, except the package itself for cbp.load
-EDGES = {"io", "io.npz", "plot", "cli", "demo", "tabular", "table_model", "__main__"}
+EDGES = {
+    "io",
+    "io._files",
+    "io._zip",
+    "io.npz",
+    "io.safetensors",
+    "plot",
+    "cli",
+    "demo",
+    "tabular",
+    "table_model",
+    "__main__",
+}
 
 
 def short(path: Path) -> str:

@@ -11,13 +11,13 @@ import math
 import sys
 from typing import Any
 
-SPARE = 2**23
+SPARE = 2**24
 """Bytes of memory that a file may take beyond what its size allows."""
 DEPTH = 64
 """Objects and arrays within each other, at most."""
 
 # What each sign may stand for, at most, in bytes of memory: containers, the pairs of an object, strings, numbers
-_COSTS = {b"{": 120, b"[": 100, b":": 140, b'"': 40, b",": 50}
+_COSTS = {b"{": 120, b"[": 100, b":": 140, b'"': 40, b",": 36}
 
 
 def write(fields: dict[str, Any]) -> str:
