@@ -86,6 +86,8 @@ def needs(page):
         return "no C compiler called cc"
     if ">>> from scipy" in text and not importlib.util.find_spec("scipy"):
         return "no SciPy"
+    if ">>> from safetensors" in text and not importlib.util.find_spec("safetensors"):
+        return "no safetensors"
     return None
 
 
