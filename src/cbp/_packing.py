@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VERSION = 1
 _KEYS = {"version", "cbp", "network", "epoch", "optimizer", "t", "metadata"}
 _OPTIONAL = {"method", "mask", "scaling", "unfinished"}
-_MAX_COUNT = 2**63 - 1
+_MAX_COUNT = 2**62  # far below what the core counts to
 _SCALINGS = ("scale_inputs", "scale_targets")
 _LISTS = {"layers", "heads", "activation", "skip", "scaling", "unfinished", *_SCALINGS}
 _LONGEST = 100  # letters of a name, or of another text outside metadata
@@ -184,6 +184,8 @@ def _read_unfinished(given: Any) -> tuple[int, float, float, int, int]:
     if not isinstance(given, list) or len(given) != 5:
         raise ValueError("unfinished must be five numbers")
     batches, rows, batch_size = (whole(given[i], "unfinished", 0, _MAX_COUNT) for i in (0, 3, 4))
+    if rows and not (batch_size and batches * batch_size < rows):
+        raise ValueError(f"unfinished has {batches} batches of {batch_size}, which {rows} rows do not leave unfinished")
     return batches, real(given[1], "unfinished"), real(given[2], "unfinished", low=0.0), rows, batch_size
 
 
