@@ -10,6 +10,7 @@ import pytest
 
 import cbp
 from cbp import _packing
+from cbp.io import _zip
 
 rng = np.random.default_rng(9)
 X = rng.normal(size=(17, 3))
@@ -150,6 +151,28 @@ def test_another_writer_after_the_guide_writes_the_same_bytes(name, tmp_path):
     for ending, write in ((".npz", model_bytes.npz), (".safetensors", model_bytes.safetensors)):
         net.save(tmp_path / f"net{ending}")
         assert (tmp_path / f"net{ending}").read_bytes() == write(arrays)
+
+
+def test_an_archive_as_older_python_writes_it_is_read(tmp_path):
+    """Before 3.11.4 zipfile wrote sizes of 32 bits beside those of 64; on Windows it says so."""
+    sizes = [len(data) for _, data in good_models.MEMBERS]
+    before = {number: {"packed": size, "size": size} for number, size in enumerate(sizes)}
+    windows = {number: {"made_by": 45} for number in before}
+    (tmp_path / "net.npz").write_bytes(model_bytes.archive(good_models.MEMBERS, before, windows))
+    found = everything(cbp.load(tmp_path / "net.npz"))
+    assert found == {name: array.tobytes() for name, array in good_models.ADAM.items()}
+
+
+def test_archives_beyond_4_gigabytes_have_sizes_of_64_bits():
+    assert _zip._narrow([5, 2**32 - 2, 7]) == ([5, 2**32 - 2, 7], b"")
+    numbers, extra = _zip._narrow([2**40, 2**40, 2**33])
+    assert _zip._wide(numbers, extra, "params") == [2**40, 2**40, 2**33]
+    numbers, extra = _zip._narrow([100, 100, 2**33])
+    assert _zip._wide(numbers, extra, "params") == [100, 100, 2**33]
+    written = _zip._end_of(3, 200, 2**33)
+    assert written == model_bytes.end_64((3, 200, 2**33), 2**33 + 200, made_by=3 << 8 | 45) + model_bytes.end(
+        (3, 200, 2**32 - 1)
+    )
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

@@ -72,7 +72,7 @@ def test_a_failed_save_leaves_the_old_file_whole_and_nothing_else(path, monkeypa
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("numpy.lib.format.write_array", fail)
+    monkeypatch.setattr("cbp.io._zip._end_of", fail)
     with pytest.raises(type(error)) as caught:
         trained().save(path)
     assert path.read_bytes() == before

@@ -1,17 +1,23 @@
-"""A strict reader of the zip archives that hold arrays: members as they are, one after the other, and nothing else.
+"""The zip archives that hold arrays: members as they are, one after the other, and nothing else.
 
 Zip says everything twice, before each member and in a directory at the end, and says nothing of what lies between:
 readers that trust one or the other see different files in the same bytes. Here both must say the same, and members,
 directory and end must fill the file without a gap. Nothing is read before its size is compared with the file's.
+Python's zipfile reads with less suspicion, and what it writes depends on the version and the system.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import IO, NamedTuple
+import zlib
+from collections.abc import Iterable
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from cbp.errors import FormatError
 from cbp.io import _files
+
+if TYPE_CHECKING:
+    from cbp._typing import Array
 
 _END = struct.Struct("<4sHHHHLLH")
 _END_64 = struct.Struct("<4sQHHLLQQQQ")
@@ -21,6 +27,9 @@ _LOCAL = struct.Struct("<4sHHHHHLLLHH")
 _SIZE_64 = 1  # the id of the field that has the sizes of 64 bits
 _LARGE, _MANY = 2**32 - 1, 2**16 - 1  # stand for a number that is elsewhere, in 64 bits
 _LONGEST = 2**16  # bytes of a directory
+_NEEDS, _UNIX = 45, 3 << 8  # the version of zip that has 64 bits; the system that made a file, whatever it was
+_DATE = 1 << 5 | 1  # the first that a zip can hold; the time of saving would make equal files differ
+_RIGHTS = 0o600 << 16
 _REGULAR = (0, 0o10)  # kinds of files; a symbolic link is another one
 _NO_ZIP = "it is no .npz file, or a truncated one"
 
@@ -42,6 +51,43 @@ class _Entry(NamedTuple):
     size: int
     crc: int
     common: bytes
+
+
+def write(file: IO[bytes], arrays: Iterable[tuple[str, bytes, Array]]) -> None:
+    """Write an archive of arrays: the name of each without .npy, what stands before its numbers, and the numbers."""
+    directory, place = [], 0
+    for name, head, array in arrays:
+        member = f"{name}.npy".encode()
+        size, crc = len(head) + array.nbytes, zlib.crc32(array.data, zlib.crc32(head))
+        common = 0, 0, 0, _DATE, crc
+        wide = struct.pack("<HHQQ", _SIZE_64, 16, size, size)
+        file.write(_LOCAL.pack(b"PK\3\4", _NEEDS, *common, _LARGE, _LARGE, len(member), len(wide)) + member + wide)
+        file.write(head)
+        file.write(array.data)
+        numbers, extra = _narrow([size, size, place])
+        sizes, lengths = numbers[:2], (len(member), len(extra))
+        entry = b"PK\1\2", _UNIX | _NEEDS, _NEEDS, *common, *sizes, *lengths, 0, 0, 0, _RIGHTS, numbers[2]
+        directory.append(_ENTRY.pack(*entry) + member + extra)
+        place += _LOCAL.size + len(member) + len(wide) + size
+    listed = b"".join(directory)
+    file.write(listed + _end_of(len(directory), len(listed), place))
+
+
+def _narrow(numbers: list[int]) -> tuple[list[int], bytes]:
+    """Return numbers in 32 bits, and the extra field that has those that are larger."""
+    wide = [number for number in numbers if number >= _LARGE]
+    extra = struct.pack(f"<HH{len(wide)}Q", _SIZE_64, 8 * len(wide), *wide) if wide else b""
+    return [min(number, _LARGE) for number in numbers], extra
+
+
+def _end_of(count: int, length: int, start: int) -> bytes:
+    """Return the end of an archive whose directory has so many entries and bytes and begins there."""
+    wide = b""
+    if start >= _LARGE:
+        versions = _UNIX | _NEEDS, _NEEDS
+        wide = _END_64.pack(b"PK\6\6", _END_64.size - 12, *versions, 0, 0, count, count, length, start)
+        wide += _LOCATOR.pack(b"PK\6\7", 0, start + length, 1)
+    return wide + _END.pack(b"PK\5\6", 0, 0, count, count, length, min(start, _LARGE), 0)
 
 
 def members(file: IO[bytes]) -> tuple[dict[str, Member], int]:
@@ -137,7 +183,7 @@ def _check_plain(name: str, version: int, flags: int, method: int) -> None:
         raise FormatError(f"its member {name!r} is encrypted")
     if method:
         raise FormatError(f"its member {name!r} is compressed")
-    if flags or version > 45:
+    if flags or version > _NEEDS:
         raise FormatError(f"its member {name!r} is stored in a way that cbp does not read")
 
 
@@ -160,8 +206,12 @@ def _local(file: IO[bytes], entry: _Entry, name: str, limit: int) -> int:
     head = _files.read(file, entry.offset, _LOCAL.size)
     mark, version, *_, packed, size, n_name, n_extra = _LOCAL.unpack(head)
     rest = _files.read(file, entry.offset + _LOCAL.size, min(n_name + n_extra, limit - entry.offset - _LOCAL.size))
-    same = mark == b"PK\3\4" and head[6:18] == entry.common and rest[:n_name] == entry.name and version <= 45
-    if not same or _wide([size, packed], rest[n_name:], name) != [entry.size, entry.size]:
+    same = mark == b"PK\3\4" and head[6:18] == entry.common and rest[:n_name] == entry.name and version <= _NEEDS
+    extra = rest[n_name:]
+    if len(extra) == 20:  # both sizes in 64 bits, which Python before 3.11.4 writes beside those in 32
+        same = same and {packed, size} <= {_LARGE, entry.size}
+        packed = size = _LARGE
+    if not same or _wide([size, packed], extra, name) != [entry.size, entry.size]:
         raise FormatError(f"what stands before its member {name!r} is not what the directory says")
     return _LOCAL.size + n_name + n_extra
 
