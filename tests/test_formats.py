@@ -2,6 +2,8 @@
 
 import json
 import os
+import struct
+import zipfile
 
 import good_models
 import model_bytes
@@ -173,6 +175,29 @@ def test_archives_beyond_4_gigabytes_have_sizes_of_64_bits():
     assert written == model_bytes.end_64((3, 200, 2**33), 2**33 + 200, made_by=3 << 8 | 45) + model_bytes.end(
         (3, 200, 2**32 - 1)
     )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a file with a hole takes its size there")
+def test_members_beyond_4_gigabytes_are_found_where_zipfile_finds_them(tmp_path):
+    path, size, names = tmp_path / "large.npz", 2**32 + 1000, [b"params.npy", b"slots.npy"]
+    directory, place = b"", 0
+    with open(path, "wb") as file:
+        for name, length in zip(names, (size, 128), strict=True):
+            wide = struct.pack("<HHQQ", 1, 16, length, length)
+            file.seek(place)
+            file.write(model_bytes.local(name, b"", extra_bytes=wide))
+            (packed, _, offset), extra = _zip._narrow([length, length, place])
+            directory += model_bytes.entry(name, b"", offset, size=packed, packed=packed, extra_bytes=extra)
+            place = file.tell() + length
+        file.seek(place)
+        file.write(directory + _zip._end_of(2, len(directory), place))
+    with open(path, "rb") as file:
+        found, total = _zip.members(file)
+    assert total == os.path.getsize(path)
+    with zipfile.ZipFile(path) as archive:
+        for info, member in zip(archive.infolist(), found.values(), strict=True):
+            assert (info.filename, info.file_size) == (f"{member.name}.npy", member.size)
+            assert info.header_offset + 30 + len(info.filename) + 20 == member.start
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
