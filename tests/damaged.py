@@ -58,6 +58,8 @@ def damaged_methods():
         "with a vector of a text": {"numbers": numbers, "vectors": {**vectors, "s0": "0"}},
         "with a number of a text": {"numbers": {"next": "0"}, "vectors": vectors},
         "with too large a number": {"numbers": {"next": 10**400}, "vectors": vectors},
+        "with another place for the next": {"numbers": {"next": 3}, "vectors": vectors},
+        "with a place beyond all": {"numbers": {"next": 1e300}, "vectors": vectors},
         "in a list": [numbers, vectors],
     }.items():
         arrays = with_header(LBFGS, {**fields, "method": method})

@@ -58,7 +58,7 @@ def bombs():
 
 def full_headers():
     """Headers that take nearly all the memory they may, and a wrong mask, which is seen last."""
-    for sign in (b"[],", b"{},", b'{"":1},', b'"ab",', b"1e1,", b"999,", b'"\\u0101",', b"[[[]]],"):
+    for sign in (b'{"":1},', b'"ab",', b"999,", b"[[[]]],"):
         n = _json.SPARE // (_json.cost(sign * 1000) // 1000 - 2 * len(sign)) * 95 // 100
         full = changed(metadata={"a": "?"}).replace(b'"?"', b"[" + sign * n + b"1]")
         arrays = {**with_header(ADAM, full), "mask": ADAM["mask"] * 2}
@@ -68,7 +68,7 @@ def full_headers():
     )
     fields = {**json.loads(large), "optimizer": None, "t": 0, "scaling": []}
     numbers = np.ones(2**22, np.float32)
-    lists = b"[" + b"[]," * 200_000 + b"1]"
+    lists = b"[" + b"[]," * 100_000 + b"1]"
     text = json.dumps({**fields, "metadata": {"a": "?"}}).encode().replace(b'"?"', lists)
     arrays = {**with_header({}, text), "params": numbers, "mask": numbers.copy()}
     arrays["mask"][-1] = 2

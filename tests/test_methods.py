@@ -555,6 +555,38 @@ def test_a_damaged_state_is_refused(name, tmp_path):
     assert sentence in str(caught.value)
 
 
+STATES = {
+    "no numbers": lambda numbers, vectors: ({}, vectors),
+    "matrices": lambda numbers, vectors: (numbers, {name: np.ones((2, vectors[name].shape[-1])) for name in vectors}),
+    "other names": lambda numbers, vectors: (numbers, {f"{name}_": vectors[name] for name in vectors}),
+    "nothing": lambda numbers, vectors: ({}, {}),
+    "the same": lambda numbers, vectors: (numbers, vectors),
+}
+
+
+WITH_VECTORS = ("scg", "conjugate_gradient", "bfgs", "lbfgs")
+REFUSED = {(method, name) for method in WITH_VECTORS for name in ("no numbers", "matrices")} | {
+    ("lbfgs", "other names")
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("method", cbp.methods.by_name)
+def test_a_state_from_a_file_is_refused_or_can_be_gone_on_from(method, name):
+    network = net()
+    network.fit(X, Y, epochs=4, optimizer=method)
+    state = network._method_state
+    state.numbers, state.vectors = STATES[name](state.numbers, state.vectors)
+    arrays, other = network.__getstate__(), cbp.Network.__new__(cbp.Network)
+    if (method, name) in REFUSED:
+        sentence = f"the state is not one that {type(network.optimizer).__name__} leaves"
+        with pytest.raises(cbp.FormatError, match=sentence):
+            other.__setstate__(arrays)
+    else:
+        other.__setstate__(arrays)
+        assert len(other.fit(X, Y, epochs=2)) > 0
+
+
 def test_a_damping_that_is_none_is_begun_anew(tmp_path):
     written(tmp_path / "net.npz", {"method": METHOD | {"numbers": {"mu": -1.0}}})
     network, expected = cbp.load(tmp_path / "net.npz"), trained()

@@ -147,6 +147,8 @@ class Header:
             state._memory.slots[...] = arrays["slots"]
         elif state._method_state is not None:
             self._fill_method(state._method_state, arrays)
+            assert state._method is not None
+            state._method.check(state._method_state, self.n_params)
         if self.unfinished is not None:
             memory = state._memory
             memory.batches, memory.cost, memory.weight, *state._pass_shape = self.unfinished
