@@ -565,7 +565,7 @@ STATES = {
 
 
 WITH_VECTORS = ("scg", "conjugate_gradient", "bfgs", "lbfgs")
-REFUSED = {(method, name) for method in WITH_VECTORS for name in ("no numbers", "matrices")} | {
+NOT_LEFT = {(method, name) for method in WITH_VECTORS for name in ("no numbers", "matrices")} | {
     ("lbfgs", "other names")
 }
 
@@ -578,7 +578,7 @@ def test_a_state_from_a_file_is_refused_or_can_be_gone_on_from(method, name):
     state = network._method_state
     state.numbers, state.vectors = STATES[name](state.numbers, state.vectors)
     arrays, other = network.__getstate__(), cbp.Network.__new__(cbp.Network)
-    if (method, name) in REFUSED:
+    if (method, name) in NOT_LEFT:
         sentence = f"the state is not one that {type(network.optimizer).__name__} leaves"
         with pytest.raises(cbp.FormatError, match=sentence):
             other.__setstate__(arrays)
