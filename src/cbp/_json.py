@@ -6,7 +6,6 @@ Here a text means one thing or nothing. Used by _packing.py and io.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from typing import Any
@@ -28,6 +27,8 @@ def write(fields: dict[str, Any]) -> str:
     ValueError, TypeError, RecursionError
         JSON cannot hold it, or it is nothing that `read` accepts.
     """
+    import json
+
     text = json.dumps(fields, allow_nan=False)
     read(text.encode())
     return text
@@ -41,6 +42,8 @@ def read(data: bytes, size: int | None = None) -> Any:
     ValueError
         It is not plain JSON, or is too much for such a file. The message is a predicate: "is not JSON".
     """
+    import json
+
     if size is not None:
         allow(cost(data), 2 * size)
     try:
