@@ -23,7 +23,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -79,6 +79,9 @@ bench-reference: $(STAMPS)/group-bench ## the same for the page How fast: report
 	$(PY) bench/publish.py
 
 bench-peers: $(STAMPS)/group-bench-peers ## install the other libraries for make bench; some are large
+
+fuzz: $(STAMPS)/group-fuzz      ## random files, guided by coverage, through the loaders of models (FUZZ_SECONDS=600)
+	$(PY) tools/fuzz_loaders.py $(or $(FUZZ_SECONDS),600)
 
 sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefined-behaviour sanitizers
 	CBP_QUICK=1 CFLAGS="$(SANITIZE)" $(PYTEST) tests/c

@@ -1,4 +1,4 @@
-"""Saving and loading: nothing is lost, nothing is half-written, nothing strange is read."""
+"""Saving and loading: nothing is half-written, nothing strange is read. What is kept: test_formats.py."""
 
 import io
 import json
@@ -14,7 +14,6 @@ import cbp
 rng = np.random.default_rng(9)
 X = rng.normal(size=(17, 3))
 LABELS = rng.integers(0, 2, 17)
-OPTIMIZERS = [None, *cbp._core._INDEX["optimizers"]]
 
 
 def trained(optimizer="adam", dtype="float32"):
@@ -33,36 +32,11 @@ def path(tmp_path):
 # ---- what is kept ----
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_resuming_equals_never_having_stopped(path, optimizer, dtype):
-    net = trained(optimizer, dtype)
-    net.metadata.update(classes=["no", "yes"], scale=[0.1, 1e300], note="ä")
-    net.save(path)
-    other = cbp.load(path)
-    assert (other == net, other.epoch, other.metadata, other.optimizer) == (
-        True,
-        net.epoch,
-        net.metadata,
-        net.optimizer,
-    )
-    for each in (net, other):
-        each.fit(X, LABELS, epochs=2, batch_size=4)
-    assert other == net
-    assert other._memory.slots.tobytes() == net._memory.slots.tobytes()
-
-
 def test_a_changed_learning_rate_is_kept(path):
     net = trained()
     net.optimizer.learning_rate = 0.5
     net.save(path)
     assert cbp.load(path).optimizer == cbp.optimizers.Adam(0.5)
-
-
-def test_equal_networks_give_equal_files(tmp_path):
-    for name in "ab":
-        trained().save(tmp_path / f"{name}.npz")
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 def test_numpy_opens_the_file(path):
@@ -98,7 +72,7 @@ def test_a_failed_save_leaves_the_old_file_whole_and_nothing_else(path, monkeypa
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr("numpy.lib.format.write_array", fail)
+    monkeypatch.setattr("cbp.io._zip._end_of", fail)
     with pytest.raises(type(error)) as caught:
         trained().save(path)
     assert path.read_bytes() == before
@@ -209,12 +183,13 @@ STRANGE = {
     "mask that nobody announced": ({"mask": np.ones(26, "f4")}, "it has a member 'mask' that does not belong"),
     "mask of shares": (
         header(mask=True) | {"mask": np.full(26, 0.5, "f4")},
-        "net.mask must be 0 where a parameter is fixed, else 1; it is 0.5 at (0,)",
+        "its array 'mask' has a number that is neither 0 nor 1",
     ),
     "impossible claim of a mask": (header(mask=1), "its header describes no network: mask must be true or false"),
     "header of text": ({"header": np.array("{}")}, "its member 'header' is not the array"),
     "header without JSON": (raw(b"\x00\xff"), "its header is not JSON"),
-    "nested header": (raw(b"[" * 100_000), "its header is not JSON"),
+    "nested header": (raw(b"[" * 10_000), "its header is not JSON"),
+    "nested header that is large": (raw(b"[" * 1_000_000), "its header would take more memory than a file of its size"),
     "header of another kind": (raw(b"[1, 2]"), "its header is not that of a cbp model"),
     "header of another program": (raw(b'{"version": "1"}'), "its header is not that of a cbp model"),
     "newer version": (header(version=2), "it has format version 2; this cbp reads up to 1: update cbp"),

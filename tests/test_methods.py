@@ -527,14 +527,19 @@ DAMAGES = {
     "no method": ({"optimizer": None}, None, "it has the state of a method without one, or a method without its state"),
     "another's state": ({"optimizer": {"name": "Adam"}}, None, "it has the state of a method without one"),
     "no numbers": ({"method": {"vectors": {}}}, None, "method must be its numbers and vectors by name"),
-    "a list": ({"method": [1]}, None, "method must be its numbers and vectors by name"),
+    "a list": ({"method": [1]}, None, "method must not be a list"),
     "text": ({"method": METHOD | {"numbers": {"mu": "1"}}}, None, "method's mu must be a number, not '1'"),
-    "infinite": ({"method": METHOD | {"numbers": {"mu": float("inf")}}}, None, "method's mu must be finite, not inf"),
+    "infinite": (
+        {"method": METHOD | {"numbers": {"mu": float("inf")}}},
+        None,
+        "its header has a number that is Infinity",
+    ),
+    "beyond float64": ({"method": METHOD | {"numbers": {"mu": 10**400}}}, None, "method's mu must be finite"),
     "rows": ({"method": METHOD | {"vectors": {"one": -1}}}, None, "method's one must be at least 0, not -1"),
     "too many": ({"method": METHOD | {"vectors": {"one": 10**12}}}, None, "its member 'vectors' is not the array"),
     "too few": ({"method": METHOD | {"vectors": {"one": 0}}}, None, "its member 'vectors' is not the array"),
     "none": ({"method": METHOD | {"vectors": {}}}, None, "it has a member 'vectors' that does not belong"),
-    "not finite": ({}, np.full((3, 13), np.nan), "its method's one is not finite"),
+    "not finite": ({}, np.full((3, 13), np.nan), "its array 'vectors' has a number that is not finite"),
     "float32": ({}, np.ones((3, 13), "f4"), "its member 'vectors' is not the array"),
     "unknown": ({"optimizer": {"name": "Levenberg"}}, None, "optimizer must be a name or one of"),
     "argument": ({"optimizer": {"name": "LevenbergMarquardt", "mu": -1}}, None, "mu must be greater than 0, not -1"),
@@ -548,6 +553,38 @@ def test_a_damaged_state_is_refused(name, tmp_path):
     with pytest.raises(cbp.FormatError) as caught:
         cbp.load(tmp_path / "net.npz")
     assert sentence in str(caught.value)
+
+
+STATES = {
+    "no numbers": lambda numbers, vectors: ({}, vectors),
+    "matrices": lambda numbers, vectors: (numbers, {name: np.ones((2, vectors[name].shape[-1])) for name in vectors}),
+    "other names": lambda numbers, vectors: (numbers, {f"{name}_": vectors[name] for name in vectors}),
+    "nothing": lambda numbers, vectors: ({}, {}),
+    "the same": lambda numbers, vectors: (numbers, vectors),
+}
+
+
+WITH_VECTORS = ("scg", "conjugate_gradient", "bfgs", "lbfgs")
+NOT_LEFT = {(method, name) for method in WITH_VECTORS for name in ("no numbers", "matrices")} | {
+    ("lbfgs", "other names")
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+@pytest.mark.parametrize("method", cbp.methods.by_name)
+def test_a_state_from_a_file_is_refused_or_can_be_gone_on_from(method, name):
+    network = net()
+    network.fit(X, Y, epochs=4, optimizer=method)
+    state = network._method_state
+    state.numbers, state.vectors = STATES[name](state.numbers, state.vectors)
+    arrays, other = network.__getstate__(), cbp.Network.__new__(cbp.Network)
+    if (method, name) in NOT_LEFT:
+        sentence = f"the state is not one that {type(network.optimizer).__name__} leaves"
+        with pytest.raises(cbp.FormatError, match=sentence):
+            other.__setstate__(arrays)
+    else:
+        other.__setstate__(arrays)
+        assert len(other.fit(X, Y, epochs=2)) > 0
 
 
 def test_a_damping_that_is_none_is_begun_anew(tmp_path):

@@ -299,8 +299,8 @@ DAMAGE = {
         None,
         "its header describes no network: it has a learned input_scaling, but nothing was to be learned",
     ),
-    "not positive": ({}, 0.0, "a center or a scale is not what it can be"),
-    "not finite": ({}, np.nan, "a center or a scale is not what it can be"),
+    "not positive": ({}, 0.0, "its array 'input_scaling' has a scale that is not positive"),
+    "not finite": ({}, np.nan, "its array 'input_scaling' has a number that is not finite"),
     "missing": ({"scaling": []}, None, "it has a member 'input_scaling' that does not belong"),
 }
 

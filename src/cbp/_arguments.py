@@ -34,6 +34,8 @@ def real(value: Any, name: str, low: float | None = None, below: float | None = 
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, not {value!r}") from None
+    except OverflowError:
+        raise ValueError(f"{name} must be finite, and in float64 it is not") from None
     if number - number != 0:
         raise ValueError(f"{name} must be finite, not {number}")
     if (low is not None and number < low) or (below is not None and number >= below):

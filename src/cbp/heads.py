@@ -7,7 +7,7 @@ What is said about a part's activations and loss holds for the whole output laye
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, cycle, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from cbp import tables
@@ -145,7 +145,7 @@ class Heads(tables.NoRow):
     @property
     def activation(self) -> tuple[Row, ...]:
         """The activation of every unit of the output layer."""
-        return tuple(row for head in self.all for row in head.rows * (head.units // len(head.rows)))
+        return tuple(row for head in self.all for row in islice(cycle(head.rows), head.units))
 
     @property
     def n_targets(self) -> int:

@@ -101,8 +101,8 @@ class Checkpoint(Watcher):
     Parameters
     ----------
     path : str or path-like
-        Where to: a name that ends in .npz. "{epoch}" in it becomes the network's epoch counter, `Network.epoch`;
-        without it every file replaces the one before.
+        Where to: a name that ends in .npz or .safetensors. "{epoch}" in it becomes the network's epoch counter,
+        `Network.epoch`; without it every file replaces the one before.
     every : int, optional
         Save after every so many epochs of the `fit`. Default: 1, unless `updates` or `seconds` is given.
     updates : int, optional

@@ -366,12 +366,12 @@ class Network(Textbook, Trainer, Curvature, Uncertain):
         Parameters
         ----------
         path : str or path-like
-            A name that ends in .npz.
+            A name that ends in .npz or .safetensors.
 
         Raises
         ------
         ValueError
-            The ending is not that of a known format.
+            The ending is not that of a known format, or `metadata` is so large that `cbp.load` would refuse it.
         TypeError
             `metadata` holds something that JSON cannot, or the loss is a function of your own.
         OSError

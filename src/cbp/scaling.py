@@ -181,6 +181,8 @@ def _column_wise(given: Any, n: int, name: str) -> Array:
         array = np.array(given, np.float64)
     except (TypeError, ValueError):
         raise TypeError(f"{name} must be numbers, not {given!r}") from None
+    except OverflowError:
+        raise ValueError(f"{name} must be finite") from None
     if array.shape not in ((), (n,)):
         raise ValueError(f"{name} has shape {array.shape}, expected ({n},) or a number")
     if not np.isfinite(array).all():

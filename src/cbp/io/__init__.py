@@ -52,12 +52,12 @@ def save(net: Network, path: Path) -> None:
     net : Network
         What to save.
     path : str or path-like
-        A name that ends in .npz. An existing file is replaced.
+        A name that ends in .npz or .safetensors. An existing file is replaced.
 
     Raises
     ------
     ValueError
-        The ending is not that of a known format.
+        The ending is not that of a known format, or `net.metadata` is so large that `load` would refuse it.
     TypeError
         `net.metadata` holds something that JSON cannot, or the loss is a function of your own.
     OSError
@@ -79,7 +79,7 @@ def save(net: Network, path: Path) -> None:
 def load(path: Path) -> Network:
     """Read a network from a file.
 
-    Nothing in the file is executed, and nothing is allocated that the file is too small for.
+    Nothing in the file is executed. A file that is refused has taken at most twice its size and 16 MiB of memory.
 
     Parameters
     ----------

@@ -2,12 +2,15 @@
 
 Members: header (uint8, JSON), params; slots where there is an optimiser, vectors where a method keeps some, mask where
 parameters are fixed, and what scaling has learned. Numbers are little-endian, nothing is compressed. The same network
-gives the same bytes. What the members hold is the business of _packing.py.
+gives the same bytes. What the members hold is the business of _packing.py, how they lie in the file that of _zip.py.
 """
 
 from __future__ import annotations
 
-import zipfile
+import io
+import math
+import struct
+import zlib
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,88 +18,97 @@ from numpy.lib import format as npy
 
 from cbp import _packing
 from cbp.errors import FormatError
+from cbp.io import _files, _zip
 
 if TYPE_CHECKING:
     from cbp._state import State
     from cbp._typing import Array
+    from cbp.io._zip import Member
     from cbp.network import Network
 
-_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip can hold; the time of saving would make equal files differ
-_DAMAGES = (zipfile.BadZipFile, ValueError, EOFError, OSError, NotImplementedError, RuntimeError, MemoryError)
+_MAGIC = struct.Struct("<8sH")
+_VERSION_1 = b"\x93NUMPY\1\0"
 
 
 def save(net: State, file: IO[bytes]) -> None:
     """Write a network to an open file."""
-    arrays = _packing.pack(net)
-    if "own_loss" in arrays:
-        raise TypeError(
-            f"a file cannot keep the loss {net._spec.loss}, which is a function of yours; pickle the network, or save "
-            "net.params and make the network anew from net.get_config()"
-        )
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy", _DATE)
-            with archive.open(member, "w", force_zip64=True) as stream:
-                npy.write_array(stream, array.astype(array.dtype.newbyteorder("<"), copy=False), allow_pickle=False)
+    _, arrays = _packing.pack_for_file(net)
+    _zip.write(file, ((name, _head_of(array), np.ascontiguousarray(array)) for name, array in arrays.items()))
+
+
+def _head_of(array: Array) -> bytes:
+    """Return what stands before an array's numbers in a .npy."""
+    stream = io.BytesIO()
+    npy.write_array_header_1_0(stream, npy.header_data_from_array_1_0(array))
+    return stream.getvalue()
 
 
 def load(file: IO[bytes], cls: type[Network]) -> Network:
     """Read a network from an open file; raise FormatError where it is none."""
-    if not zipfile.is_zipfile(file):
-        raise FormatError("it is no .npz file, or a truncated one")
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return _read(archive, cls)
-    except FormatError:
-        raise
-    except _DAMAGES as error:
-        raise FormatError(f"{error}") from None
-
-
-def _read(archive: zipfile.ZipFile, cls: type[Network]) -> Network:
-    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    header = _packing.read_header(_array(archive, members, "header", np.dtype(np.uint8), None).tobytes())
-    expected = header.shapes
+    members, size = _zip.members(file)
+    header = _packing.read_header(_array(file, members, "header", np.dtype(np.uint8), None).tobytes(), size)
+    expected = {name: (header.dtype_of(name).newbyteorder("<"), shape) for name, shape in header.shapes.items()}
     if strange := members.keys() - expected.keys() - {"header"}:
-        raise FormatError(f"it has a member {sorted(strange)[0]!r} that does not belong")
-    arrays = {}
-    for name, shape in expected.items():
-        arrays[name] = _array(archive, members, name, header.dtype_of(name).newbyteorder("<"), shape)
+        raise FormatError(f"it has a member {min(strange)!r} that does not belong")
+    for name, (dtype, shape) in expected.items():
+        _length(members, name, dtype, shape)
+    header.describe()
+    arrays = {name: _array(file, members, name, dtype, shape) for name, (dtype, shape) in expected.items()}
     net = cls.__new__(cls)
     header.fill(net, arrays)
     return net
 
 
+def _length(members: dict[str, Member], name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    """Return the bytes before the numbers of a member, which must leave as many as the array has."""
+    if name not in members:
+        raise FormatError(f"it has no member {name!r}")
+    length = members[name].size - math.prod(shape) * dtype.itemsize
+    if not _MAGIC.size < length <= _MAGIC.size + 2**16:
+        raise _other(name, dtype, shape)
+    return length
+
+
 def _array(
-    archive: zipfile.ZipFile,
-    members: dict[str, zipfile.ZipInfo],
+    file: IO[bytes],
+    members: dict[str, Member],
     name: str,
     dtype: np.dtype[Any],
     shape: tuple[int, ...] | None,
 ) -> Array:
     """Read one member of this dtype and shape; None means any length. Its size is checked before it is allocated."""
-    if name not in members:
-        raise FormatError(f"it has no member {name!r}")
-    info = members[name]
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise FormatError(f"its member {name!r} is compressed")
-    with archive.open(info) as stream:
-        found, size = _describe(stream)
-        wanted = (info.file_size - stream.tell(),) if shape is None else shape
-        if found != (wanted, False, dtype) or size + stream.tell() != info.file_size:
-            raise FormatError(f"its member {name!r} is not the array {wanted} of {dtype} that it should be")
-        stream.seek(0)
-        array: Array = npy.read_array(stream, allow_pickle=False)
+    if shape is None:
+        shape = (_header_size(file, members, name),)
+    length, member = _length(members, name, dtype, shape), members[name]
+    head = _files.read(file, member.start, length)
+    if not _is_head(head, dtype, shape):
+        raise _other(name, dtype, shape)
+    array: Array = np.empty(shape, dtype)
+    _files.read_into(file, array)
+    if zlib.crc32(array.data, zlib.crc32(head)) != member.crc:
+        raise FormatError(f"its member {name!r} is damaged: it has another checksum")
     return array
 
 
-def _describe(stream: Any) -> tuple[tuple[tuple[int, ...], bool, np.dtype[Any]], int]:
-    """Return shape, order and dtype from the head of a .npy, and the bytes that should follow it."""
-    version = npy.read_magic(stream)
-    if version != (1, 0):
-        raise FormatError(f"it has a .npy of version {version}")
-    shape, fortran, dtype = npy.read_array_header_1_0(stream)
-    count = 1
-    for length in shape:
-        count *= length
-    return (shape, fortran, dtype), count * dtype.itemsize
+def _header_size(file: IO[bytes], members: dict[str, Member], name: str) -> int:
+    """Return how many bytes the member that may be of any length has, beside what describes it."""
+    if name not in members:
+        raise FormatError(f"it has no member {name!r}")
+    member = members[name]
+    if member.size < _MAGIC.size:
+        raise FormatError(f"its member {name!r} is no array")
+    _, length = _MAGIC.unpack(_files.read(file, member.start, _MAGIC.size))
+    return max(member.size - _MAGIC.size - length, 0)
+
+
+def _is_head(head: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+    """Whether a .npy begins like that of such an array. Blanks do not count."""
+    wanted = f"{{'descr': {dtype.str!r}, 'fortran_order': False, 'shape': {shape}, }}"
+    mark, length = _MAGIC.unpack_from(head)
+    text = head[_MAGIC.size :]
+    fits = mark == _VERSION_1 and length == len(text) and text.endswith(b"\n")
+    return fits and text.translate(None, b" \n") == wanted.replace(" ", "").encode()
+
+
+def _other(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> FormatError:
+    return FormatError(f"its member {name!r} is not the array {shape} of {dtype} that it should be")

@@ -68,6 +68,8 @@ class Method(Configured):
     """What `fit` knows it by."""
     choices: ClassVar[dict[str, tuple[str, ...]]] = {}
     """What arguments may be that are words."""
+    needs: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Vectors of its state, (n_params,), and the numbers and vectors that are there where one of them is."""
     max_fail: int | None
 
     def __init_subclass__(cls) -> None:
@@ -91,6 +93,16 @@ class Method(Configured):
                 raise TypeError(f"{name} must be True or False, not {value!r}")
             return value
         return whole(value, name, 0) if isinstance(default, int) else real(value, name, low=0.0)
+
+    def check(self, state: MethodState, n: int) -> None:
+        """Refuse a state, read from a file, that this method cannot have left for a network of `n` parameters."""
+        there = state.numbers.keys() | state.vectors.keys()
+        for name, needed in self.needs.items():
+            if name in state.vectors and not (state.vectors[name].shape == (n,) and there >= {*needed}):
+                raise self._other()
+
+    def _other(self) -> ValueError:
+        return ValueError(f"the state is not one that {type(self).__name__} leaves")
 
     def begin(self, objective: Objective, state: MethodState) -> float:
         """Prepare for steps from the network's parameters as they are, and return J there.

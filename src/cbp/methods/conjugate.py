@@ -73,6 +73,11 @@ class ConjugateGradient(Descent):
         "c2": 0.1,
         "min_grad": 1e-10,
     }
+    needs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "direction": ("since", "reach"),
+        "restart": ("restart_change",),
+        "restart_change": ("restart",),
+    }
     choices: ClassVar[dict[str, tuple[str, ...]]] = {
         "variant": ("polak_ribiere", "fletcher_reeves", "powell_beale"),
     }

@@ -73,6 +73,14 @@ class LBFGS(Descent):
         """Return the value of an argument as it is kept."""
         return whole(value, name, 1) if name == "memory" else super()._checked(name, value)
 
+    def check(self, state: MethodState, n: int) -> None:
+        """Refuse what are not pairs of vectors, as many as `memory` at most, and the place of the next."""
+        known, after = len(state.vectors) // 2, int(state.numbers.get("next", 0.0))
+        pairs = {f"{letter}{i % self.memory}" for letter in "sy" for i in range(after - known, after)}
+        fits = known <= self.memory and 0 <= after < self.memory and state.vectors.keys() == pairs
+        if not fits or any(vector.shape != (n,) for vector in state.vectors.values()):
+            raise self._other()
+
     def _prepare(self, objective: Objective, state: MethodState) -> None:
         vectors, after = state.vectors, int(state.numbers.setdefault("next", 0.0))
         known = len(vectors) // 2
@@ -136,6 +144,11 @@ class BFGS(Descent):
 
     name = "bfgs"
     fields: ClassVar[dict[str, Any]] = {"c1": 1e-4, "c2": 0.9, "min_grad": 1e-6}
+
+    def check(self, state: MethodState, n: int) -> None:
+        """Refuse what is not the inverse and the number of updates it has had."""
+        if "inverse" in state.vectors and not (state.vectors["inverse"].shape == (n, n) and "updates" in state.numbers):
+            raise self._other()
 
     def _prepare(self, objective: Objective, state: MethodState) -> None:
         _memory.require(24 * objective.n**2, "BFGS", f"3 matrices of {objective.n:,} × {objective.n:,} numbers")

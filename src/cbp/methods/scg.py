@@ -68,6 +68,9 @@ class SCG(Method):
         "hessian": "difference",
         "min_grad": 1e-6,
     }
+    needs: ClassVar[dict[str, tuple[str, ...]]] = {
+        "direction": ("lambda", "delta", "count", "futile", "raised", "success")
+    }
     choices: ClassVar[dict[str, tuple[str, ...]]] = {"hessian": ("difference", "exact")}
     sigma: float
     lambda_: float
