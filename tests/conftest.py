@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,36 @@ collect_ignore = [] if (ROOT / "bench").is_dir() else ["test_bench.py"]  # wheel
 
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # which jax has to be there for
 os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), "cbp-keras"))  # Keras writes a file there
-OPTIONAL = {"import torch": ("torch",), "KERAS_BACKEND": ("keras", "jax")}  # what stands in examples, and what it needs
+# What stands in examples, and what it needs
+OPTIONAL = {"import torch": ("torch",), "KERAS_BACKEND": ("keras", "jax"), "onnx": ("onnx",)}
+# Files of tests, and what they need: without it they are left out, and the head of the report says so
+NEEDED = {
+    "onnx_models.py": ("onnx", "onnxruntime"),
+    "test_onnx*.py": ("onnx", "onnxruntime"),
+    "test_io_sklearn.py": ("sklearn", "pandas"),
+    "test_io_state_dict.py": ("safetensors",),
+    "test_sklearn*.py": ("sklearn", "pandas", "polars", "joblib"),
+}
 
 settings.register_profile("cbp", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("cbp")
+
+
+def lacking(packages: Iterable[str]) -> list[str]:
+    """Return those of these packages that are not installed."""
+    return [name for name in packages if not importlib.util.find_spec(name)]
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files of tests whose packages are not installed."""
+    left_out = any(collection_path.match(files) and lacking(packages) for files, packages in NEEDED.items())
+    return True if left_out else None
+
+
+def pytest_report_header() -> list[str]:
+    """Name the files of tests that are left out."""
+    missing = {files: lacking(packages) for files, packages in NEEDED.items()}
+    return [f"left out: {files}, no {', '.join(names)}" for files, names in missing.items() if names]
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -30,8 +57,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip examples in docstrings that need a package which is not there."""
     for item in (item for item in items if isinstance(item, pytest.DoctestItem)):
         text = "".join(example.source for example in item.dtest.examples)
-        needed = [name for mark, packages in OPTIONAL.items() if mark in text for name in packages]
-        missing = [name for name in needed if not importlib.util.find_spec(name)]
+        missing = lacking(name for mark, packages in OPTIONAL.items() if mark in text for name in packages)
         if missing:
             item.add_marker(pytest.mark.skip(reason=f"no {missing[0]}"))
 

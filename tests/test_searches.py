@@ -420,7 +420,7 @@ def test_new_data_after_old_are_minimised_too():
         ("SCG", {"min_grad": -1}, "min_grad must be at least 0"),
         ("ConjugateGradient", {"variant": "polak"}, "no variant is called 'polak'"),
         ("ConjugateGradient", {"c2": 1.0}, "c2 must be less than 1"),
-        ("LBFGS", {"memory": 0}, "memory must be at least 1"),
+        ("LBFGS", {"memory": 0}, "memory must be from 1 to 2147483647"),
         ("LBFGS", {"c1": 0.5, "c2": 0.4}, "c1 must be less than c2"),
         ("BFGS", {"c1": 0}, "c1 must be greater than 0"),
         ("TruncatedNewton", {"matrix": "fisher"}, "hessian, gauss_newton"),

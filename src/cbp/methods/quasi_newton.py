@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cbp.methods._objective import Objective
 
 ROUNDING = float(np.finfo(np.float64).eps)
+MOST_PAIRS = 2**31 - 1
 
 
 class LBFGS(Descent):
@@ -71,7 +72,7 @@ class LBFGS(Descent):
 
     def _checked(self, name: str, value: Any) -> Any:
         """Return the value of an argument as it is kept."""
-        return whole(value, name, 1) if name == "memory" else super()._checked(name, value)
+        return whole(value, name, 1, MOST_PAIRS) if name == "memory" else super()._checked(name, value)
 
     def check(self, state: MethodState, n: int) -> None:
         """Refuse what are not pairs of vectors, as many as `memory` at most, and the place of the next."""
@@ -84,6 +85,7 @@ class LBFGS(Descent):
     def _prepare(self, objective: Objective, state: MethodState) -> None:
         vectors, after = state.vectors, int(state.numbers.setdefault("next", 0.0))
         known = len(vectors) // 2
+        _memory.require(32 * self.memory, "LBFGS", f"memory={self.memory:,}", "take less")
         pairs = state.cache["pairs"] = _core.Pairs(objective.n, self.memory)
         for i in range(after - known, after):
             pairs.add(vectors[f"s{i % self.memory}"], vectors[f"y{i % self.memory}"])
