@@ -215,10 +215,3 @@ def test_model_saved_from_python_refuses_another_width(run, put):
     assert refused(run("predict", "plain.npz", "data.csv"), "data.csv has 3 columns", "plain.npz expects 2")
     put("1,2\n3,x\n")
     assert refused(run("predict", "plain.npz", "data.csv"), "line 2", '"x" is not a number')
-
-
-def test_description_of_a_table_from_before_the_release_is_refused(run, classifier):
-    net = cbp.load(classifier)
-    net.metadata = {"cbp_train": {"columns": ["length", "width"]}}
-    net.save("old.npz")
-    assert refused(run("predict", "old.npz", "data.csv"), "old.npz", "train the model anew")

@@ -264,6 +264,9 @@ def test_missing_files_folders_and_endings(tmp_path):
                 ValueError, match=rf"a model file ends in \.npz or \.safetensors, not {ending or 'nothing'}: "
             ):
                 act(tmp_path / f"model{ending}")
+    for act, ending, door in ((net.save, "onnx", "export"), (cbp.load, "c", "export"), (net.export, "npz", "save")):
+        with pytest.raises(ValueError, match=rf"model\.{ending}; \.{ending} is for Network\.{door} and cbp\."):
+            act(tmp_path / f"model.{ending}")
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(OSError, match=r"folder\.npz"):
         net.save(tmp_path / "folder.npz")

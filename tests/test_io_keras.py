@@ -148,7 +148,7 @@ def test_a_stack_of_layers_predicts_the_same_as_a_network(stack):
     net = from_model(model)
     assert relative(net.predict(X), predictions(model, X)) < 1e-6
     assert net.dtype == "float32"
-    assert net.input_scaling is not None or "first" not in stack or "negative" in stack
+    assert (net.input_scaling is not None) == (stack in ("normalised first", "two scalings"))
     assert (net.target_scaling is not None) == stack.startswith("scaled back")
     assert net.layers[0].trainable == (stack != "not trained")
 
@@ -393,13 +393,14 @@ def test_channels_come_last():
         keras.config.set_image_data_format("channels_last")
 
 
+@pytest.mark.skipif(keras.config.backend() != "numpy", reason="what it prints is what NumPy prints")
 def test_the_example_of_the_layer_runs():
     report = io.StringIO()
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     for test in doctest.DocTestFinder().find(cbp.io.keras.Function, globs={}):
         runner.run(test, out=report.write)
     assert runner.tries
-    assert runner.failures == 0 or keras.config.backend() != "numpy", report.getvalue()
+    assert runner.failures == 0, report.getvalue()
 
 
 def test_a_function_must_be_known():

@@ -56,7 +56,7 @@ def test_an_activation_goes_there_and_back(row, dtype):
     module = to_module(net)
     assert relative(predictions(module), net.predict(X)) < TOLERANCE[dtype]
     again = from_module(module)
-    assert again == net.copy() or again.get_config() == net.get_config() | {"seed": 0}
+    assert again.get_config() == net.get_config() | {"seed": again.seed}
     assert again.params.tobytes() == net.params.tobytes()
 
 

@@ -12,7 +12,6 @@ from cbp.tabular import Coding, Column, Target
 
 KEY = "cbp_table"
 """Where the coding of the table stands in `Network.metadata`."""
-OLD_KEY = "cbp_train"
 
 
 def load(path: str) -> cbp.Network:
@@ -28,8 +27,6 @@ def load(path: str) -> cbp.Network:
 
 def coding_of(net: cbp.Network, path: str) -> Coding | None:
     """What cbp train kept in a model; None for one that comes from elsewhere."""
-    if OLD_KEY in net.metadata:
-        raise cbp.FormatError(f"{path}: the description of its table is of a cbp before 0.1: train the model anew")
     if KEY not in net.metadata:
         return None
     try:

@@ -197,6 +197,8 @@ def _sync_folder(folder: str) -> None:
 
 def _module(path: Any, known: dict[str, str]) -> ModuleType:
     ending = os.path.splitext(os.fspath(path))[1]
-    if ending not in known:
-        raise ValueError(f"a model file ends in {' or '.join(known)}, not {ending or 'nothing'}: {os.fspath(path)}")
-    return importlib.import_module(known[ending])
+    if ending in known:
+        return importlib.import_module(known[ending])
+    other = f"; {ending} is for Network.save and cbp.load" if ending in FORMATS else ""
+    other = f"; {ending} is for Network.export and {EXPORTS[ending]}" if ending in EXPORTS else other
+    raise ValueError(f"a model file ends in {' or '.join(known)}, not {ending or 'nothing'}: {os.fspath(path)}{other}")

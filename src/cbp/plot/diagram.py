@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbp._arguments import whole
+from cbp._naming import names_in
 from cbp.plot._axes import FAINT, INK, MINUS, PLUS, diverging, ink_on, module, new, words
 
 if TYPE_CHECKING:
@@ -128,11 +129,8 @@ def _shown(width: int, most: int) -> list[int]:
 def _names(given: Iterable[Any] | None, net: Network, key: str, n: int) -> list[str]:
     """Return the names of the units of the first or the last layer; those in the metadata only where they fit."""
     if given is None:
-        found = net.metadata.get(key)
-        found = found if isinstance(found, (list, tuple)) else []
-        if key == "classes" and n == 1 and len(found) == 2:
-            found = found[1:]  # one output says how sure it is of the second
-        return list(map(str, found)) if len(found) == n else []
+        of_two = names_in(net.metadata, key, 2) if key == "classes" and n == 1 else []
+        return of_two[1:] or names_in(net.metadata, key, n)  # one output says how sure it is of the second of two
     names = list(map(str, given))
     if len(names) != n:
         raise ValueError(f"{len(names)} {key} are named, the network has {n}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbp._arguments import whole
+from cbp._naming import names_in
 from cbp.metrics import ACCURACIES
 from cbp.plot._axes import COLOURS, INK, MARKERS, bare, module, new
 from cbp.plot.classes import are_known, labels_of, numbered
@@ -129,11 +130,12 @@ def _class_names(net: Network, classes: Iterable[Any] | None, output: int) -> li
         k = 2
     else:
         return []
-    known: Any = net.metadata.get("classes") if classes is None else list(classes)
-    names = list(map(str, known)) if isinstance(known, (list, tuple)) else []
-    if classes is not None and len(names) != k:
+    if classes is None:
+        return names_in(net.metadata, "classes", k) or [f"class {number}" for number in range(k)]
+    names = list(map(str, classes))
+    if len(names) != k:
         raise ValueError(f"{len(names)} classes are named, the network tells {k} apart")
-    return names if len(names) == k else [f"class {number}" for number in range(k)]
+    return names
 
 
 def _axis(values: Array, n: int) -> Array:
@@ -231,8 +233,8 @@ def _draw_points(ax: Any, places: Array, points: Array, names: list[str]) -> Non
 
 def _describe(ax: Any, net: Network, columns: tuple[int, int]) -> None:
     """Name the axes, and say what the other inputs are."""
-    known, n = net.metadata.get("features"), net.widths[0]
-    names = list(map(str, known)) if isinstance(known, (list, tuple)) and len(known) == n else []
+    n = net.widths[0]
+    names = names_in(net.metadata, "features", n)
     labels = [names[column] if names else f"input {column}" for column in columns]
     ax.set(xlabel=labels[0], ylabel=labels[1])
     if n > 2:

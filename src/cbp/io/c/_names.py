@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from cbp._naming import names_in
 from cbp.io.c._writer import WIDTH, comment_of
 
 if TYPE_CHECKING:
@@ -15,17 +16,9 @@ if TYPE_CHECKING:
 PLAIN = frozenset(string.ascii_letters + string.digits + " !#$%&'()*+,-./:;<=>@[]^_`{|}~")
 
 
-def names_of(plan: Plan, key: str, count: int) -> list[str]:
-    """Return the names that metadata has under a key, if there are as many as it takes."""
-    given: Any = plan.metadata.get(key)
-    if not isinstance(given, list | tuple) or len(given) != count:
-        return []
-    return [str(name) for name in given]
-
-
 def declarations(plan: Plan, writer: Writer) -> list[str]:
     """Return the lines of the header."""
-    features, classes = names_of(plan, "features", plan.n_in), names_of(plan, "classes", plan.n_out)
+    features, classes = names_in(plan.metadata, "features", plan.n_in), _classes(plan)
     lines = [comment_of(f"x: {', '.join(_plain(name) for name in features)}")] if features else []
     if classes:
         lines += ["/* What each output stands for, in UTF-8 */", f"extern {_head(classes, writer)};"]
@@ -34,11 +27,15 @@ def declarations(plan: Plan, writer: Writer) -> list[str]:
 
 def definition(plan: Plan, writer: Writer) -> str:
     """Return the table of the classes, or nothing."""
-    classes = names_of(plan, "classes", plan.n_out)
+    classes = _classes(plan)
     if not classes:
         return ""
     lines = [f"    {quoted(name)}," for name in classes]
     return "\n".join([f"{_head(classes, writer)} = {{", *lines, "};\n"])
+
+
+def _classes(plan: Plan) -> list[str]:
+    return names_in(plan.metadata, "classes", plan.n_out)
 
 
 def _head(classes: list[str], writer: Writer) -> str:

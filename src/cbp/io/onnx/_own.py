@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbp import _json
 from cbp._spec import Spec
 from cbp.errors import FormatError
 from cbp.io.onnx._options import read_options
@@ -43,9 +43,11 @@ def read_own(model: Any) -> Network | None:
 
 def _fields(model: Any) -> dict[str, Any] | None:
     texts = [entry.value for entry in model.metadata_props if entry.key == "cbp"]
+    if len(texts) != 1 or not isinstance(texts[0], str):  # protobuf has bytes where it should be text and is not
+        return None
     try:
-        fields = json.loads(texts[0]) if len(texts) == 1 else None
-    except (ValueError, RecursionError):
+        fields = _json.read(texts[0].encode(), model.ByteSize())
+    except ValueError:
         return None
     if not isinstance(fields, dict) or fields.get("version") != VERSION:
         return None

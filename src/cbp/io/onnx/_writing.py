@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbp import _core
+from cbp import _core, _json
 from cbp.io.onnx._activations import write_activation
 from cbp.io.onnx._builder import Builder
 from cbp.scaling import not_known
@@ -193,6 +192,6 @@ def _properties(net: Network, options: Options) -> dict[str, str]:
     if not callable(config["loss"]):
         found["cbp"] = {"version": VERSION, "network": config, "metadata": net.metadata, "options": asdict(options)}
     try:
-        return {name: json.dumps(value, allow_nan=False) for name, value in found.items()}
+        return {name: _json.write(value) for name, value in found.items()}
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(f"metadata must be a dict of what JSON can hold: {error}") from None
