@@ -485,3 +485,19 @@ def test_the_network_can_be_saved_with_its_names(cls, tmp_path):
     model = cls(hidden_layer_sizes=4, **FEW).fit(X, Y)
     model.network_.save(tmp_path / "model.npz")
     assert cbp.load(tmp_path / "model.npz").metadata == json.loads(json.dumps(model.network_.metadata))
+
+
+@BOTH
+def test_a_fitted_estimator_stands_for_its_network_where_files_are_written(cls, tmp_path):
+    model = cls(hidden_layer_sizes=4, **FEW)
+    for write, name in ((cbp.io.save, "model.npz"), (cbp.io.export, "model.m")):
+        with pytest.raises(TypeError, match=rf"an estimator of cbp.sklearn that is fitted, not {cls.__name__}\("):
+            write(model, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+    model.fit(X, Y)
+    cbp.io.save(model, tmp_path / "model.npz")
+    assert cbp.load(tmp_path / "model.npz") == model.network_
+    cbp.io.export(model, tmp_path / "model.m")
+    np.testing.assert_allclose(
+        cbp.io.matlab.load(tmp_path / "model.m").predict(X), model.network_.predict(X), rtol=1e-12
+    )
