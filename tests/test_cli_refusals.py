@@ -222,3 +222,13 @@ def test_description_of_a_table_from_before_the_release_is_refused(run, classifi
     net.metadata = {"cbp_train": {"columns": ["length", "width"]}}
     net.save("old.npz")
     assert refused(run("predict", "old.npz", "data.csv"), "old.npz", "train the model anew")
+
+
+@pytest.mark.parametrize("name", ["model.c", "data.csv", "model"])
+def test_files_that_are_no_models_are_told_by_their_names(run, name):
+    words = f"{name} is no model that can be read: their names end in .npz, .safetensors, .onnx, .net, .mat, .m"
+    assert refused(run("info", name), words)
+
+
+def test_training_into_another_format_is_told_of_export(run):
+    assert refused(run("train", "data.csv", "--target", "y", "-o", "model.onnx"), "there is cbp export")
