@@ -215,3 +215,13 @@ def test_model_saved_from_python_refuses_another_width(run, put):
     assert refused(run("predict", "plain.npz", "data.csv"), "data.csv has 3 columns", "plain.npz expects 2")
     put("1,2\n3,x\n")
     assert refused(run("predict", "plain.npz", "data.csv"), "line 2", '"x" is not a number')
+
+
+@pytest.mark.parametrize("name", ["model.c", "data.csv", "model"])
+def test_files_that_are_no_models_are_told_by_their_names(run, name):
+    words = f"{name} is no model that can be read: their names end in .npz, .safetensors, .onnx, .net, .mat, .m"
+    assert refused(run("info", name), words)
+
+
+def test_training_into_another_format_is_told_of_export(run):
+    assert refused(run("train", "data.csv", "--target", "y", "-o", "model.onnx"), "there is cbp export")

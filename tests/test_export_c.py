@@ -315,6 +315,29 @@ def test_somebody_elses_header_is_no_export(folder):
         cbp.verify_export(cbp.Network([3, 2], seed=0), "model.c")
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", [1e-3, 1e3])
+def test_scales_that_overflow_at_the_ends_of_the_range_are_proved_too(folder, dtype, scale):
+    any_compiler()
+    net = cbp.Network([3, 4, 2], activation="tanh", output="identity", scale_inputs=(0.5, scale), dtype=dtype, seed=0)
+    assert proved(net).rows == 300
+
+
+def test_rows_and_files_that_do_not_fit_are_named(folder):
+    any_compiler()
+    net = cbp.Network([3, 2], seed=0)
+    net.export("model.c")
+    for rows in (np.zeros((4, 2)), np.zeros(3), np.zeros((0, 3))):
+        with pytest.raises(ValueError, match=r"rows must be a number, or an array of the shape \(rows, 3\), not"):
+            cbp.verify_export(net, "model.c", rows=rows)
+    with pytest.raises(cbp.ExportError, match="is of another network: it has 3 inputs and 2 outputs, not 2 and 1"):
+        cbp.verify_export(cbp.Network([2, 1]), "model.c")
+    with pytest.raises(ValueError, match=r"ends in \.c: model\.onnx"):
+        cbp.verify_export(net, "model.onnx")
+    with pytest.raises(TypeError, match=r"a network, or an estimator of cbp\.sklearn that is fitted, not 'net'"):
+        cbp.verify_export("net", "model.c")
+
+
 # ---- refusals ----
 
 

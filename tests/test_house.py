@@ -283,3 +283,20 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert header
     assert citation
     assert header[1] == citation[1] == version
+
+
+def test_extras_that_messages_and_pages_name_exist() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    text = "".join(path.read_text(encoding="utf-8") for path in (*MODULES, *pages))
+    named = {name for found in re.findall(r"cbpnet\[([\w,-]+)\]", text) for name in found.split(",")}
+    asked = {
+        call.args[2].value
+        for path in MODULES
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "optional"
+        if isinstance(call.args[2], ast.Constant)
+    }
+    assert {"onnx", "plot", "demo"} <= named
+    assert {"onnx", "tensorboard"} <= asked
+    assert named | asked <= extras.keys()

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import stat
 import zipfile
 
@@ -251,6 +252,47 @@ def test_arrays_saved_again_by_numpy_are_read(path):
     assert cbp.load(path) == net
 
 
+@pytest.mark.parametrize(
+    ("act", "name", "hint"),
+    [
+        (cbp.load, "m.onnx", "cbp.io.onnx.load reads it"),
+        (cbp.load, "m.mat", "cbp.io.matlab.load reads it"),
+        (cbp.load, "m.pt", "cbp.io.torch.from_module"),
+        (cbp.load, "m.keras", "cbp.io.keras.from_model"),
+        (cbp.load, "m.pkl", "cbp.io.sklearn.from_estimator"),
+        (cbp.load, "m.c", "exported C is not read back"),
+        (lambda path: cbp.Network([2, 1]).save(path), "m.onnx", "net.export writes it"),
+        (lambda path: cbp.Network([2, 1]).export(path), "m.npz", "net.save writes it"),
+    ],
+)
+def test_endings_of_other_formats_say_where_to_go(act, name, hint):
+    with pytest.raises(ValueError, match=rf"a model file ends in .*: {re.escape(name)}; .*{re.escape(hint)}"):
+        act(name)
+
+
+def test_every_ending_that_is_exported_says_how_it_is_read():
+    assert cbp.io.EXPORTS.keys() <= cbp.io._READERS.keys()
+
+
+@pytest.mark.parametrize("ending", cbp.io.EXPORTS)
+def test_options_that_a_format_has_not_are_refused_by_name(tmp_path, ending):
+    known = cbp.io.options_of(ending)
+    with pytest.raises(TypeError, match=rf"no option of \{ending} is called 'colour'" if known else "has no options"):
+        cbp.Network([2, 1]).export(tmp_path / f"model{ending}", colour=1)
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("module", [cbp, cbp.io, cbp.io.torch, cbp.io.keras])
+def test_names_that_come_later_are_listed(module):
+    assert {*getattr(module, "_LATER", ()), *getattr(module, "__all__", ())} <= {*dir(module)}
+    assert len(dir(module)) > 10
+
+
+def test_formats_are_attributes():
+    for path in {**cbp.io.FORMATS, **cbp.io.EXPORTS}.values():
+        assert getattr(cbp.io, path.rpartition(".")[2]).__name__ == path
+
+
 def test_missing_files_folders_and_endings(tmp_path):
     net = trained()
     with pytest.raises(FileNotFoundError):
@@ -264,9 +306,6 @@ def test_missing_files_folders_and_endings(tmp_path):
                 ValueError, match=rf"a model file ends in \.npz or \.safetensors, not {ending or 'nothing'}: "
             ):
                 act(tmp_path / f"model{ending}")
-    for act, ending, door in ((net.save, "onnx", "export"), (cbp.load, "c", "export"), (net.export, "npz", "save")):
-        with pytest.raises(ValueError, match=rf"model\.{ending}; \.{ending} is for Network\.{door} and cbp\."):
-            act(tmp_path / f"model.{ending}")
     (tmp_path / "folder.npz").mkdir()
     with pytest.raises(OSError, match=r"folder\.npz"):
         net.save(tmp_path / "folder.npz")

@@ -2,6 +2,7 @@
 
 import io
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -415,3 +416,14 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'a picture needs matplotlib: pip install "cbpnet\[plot\]"'):
         small().plot()
+
+
+@pytest.mark.parametrize("draw", ["network", "weights", "filters", "activations", "gradients", "decision_regions"])
+def test_an_estimator_stands_for_its_network(draw):
+    net = cbp.Network([2, 3, 1], activation="tanh", output="sigmoid", seed=0)
+    rows = {"activations": ([[0, 1]],), "gradients": ([[0, 1]], [1]), "decision_regions": ([[0, 1], [1, 0]],)}
+    options = {"shape": (1, 2)} if draw == "filters" else {}
+    drawn = getattr(cbp.plot, draw)(SimpleNamespace(network_=net), *rows.get(draw, ()), **options)
+    assert drawn.has_data() if draw in ("network", "decision_regions") else all(ax.has_data() for ax in drawn)
+    with pytest.raises(TypeError, match="takes a network, or an estimator"):
+        getattr(cbp.plot, draw)("net", *rows.get(draw, ()), **options)

@@ -485,3 +485,41 @@ def test_the_network_can_be_saved_with_its_names(cls, tmp_path):
     model = cls(hidden_layer_sizes=4, **FEW).fit(X, Y)
     model.network_.save(tmp_path / "model.npz")
     assert cbp.load(tmp_path / "model.npz").metadata == json.loads(json.dumps(model.network_.metadata))
+
+
+@BOTH
+def test_a_fitted_estimator_stands_for_its_network_where_files_are_written(cls, tmp_path):
+    model = cls(hidden_layer_sizes=4, **FEW)
+    for write, name in ((cbp.io.save, "model.npz"), (cbp.io.export, "model.m")):
+        with pytest.raises(TypeError, match=rf"an estimator of cbp.sklearn that is fitted, not {cls.__name__}\("):
+            write(model, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+    model.fit(X, Y)
+    cbp.io.save(model, tmp_path / "model.npz")
+    assert cbp.load(tmp_path / "model.npz") == model.network_
+    cbp.io.export(model, tmp_path / "model.m")
+    np.testing.assert_allclose(
+        cbp.io.matlab.load(tmp_path / "model.m").predict(X), model.network_.predict(X), rtol=1e-12
+    )
+
+
+def test_every_way_out_takes_a_fitted_estimator(tmp_path):
+    model = CBPClassifier(4, activation="tanh", **FEW).fit(X, TWO)
+    cbp.io.fann.export(model, tmp_path / "model.net")
+    cbp.io.matlab.export(model, tmp_path / "model.m")
+    cbp.io.c.export(model, tmp_path / "model.c")
+    assert cbp.io.c.quantized(model) == cbp.io.c.quantized(model.network_)
+    assert {name: array.tolist() for name, array in cbp.io.torch.to_state_dict(model).items()} == {
+        name: array.tolist() for name, array in cbp.io.torch.to_state_dict(model.network_).items()
+    }
+    assert np.array_equal(cbp.io.sklearn.to_estimator(model).predict(X), model.predict(X))
+    with pytest.raises(TypeError, match="this is a network of cbp already"):
+        cbp.io.sklearn.from_estimator(model.network_)
+
+
+def test_onnx_takes_a_fitted_estimator():
+    pytest.importorskip("onnx", reason="what is written")
+    model = CBPClassifier(4, activation="tanh", **FEW).fit(X, TWO)
+    assert cbp.io.onnx.from_model(cbp.io.onnx.to_model(model)) == model.network_
+    with pytest.raises(TypeError, match=r"not str; files are for cbp\.io\.onnx\.load"):
+        cbp.io.onnx.from_model("model.onnx")

@@ -414,3 +414,11 @@ class Network(Textbook, Trainer, Curvature, Uncertain):
         from cbp import io
 
         io.export(self, path, **options)
+
+
+def network_of(model: Any) -> Network:
+    """Return a network, or that of a fitted estimator of cbp.sklearn; anything else is refused."""
+    net = getattr(model, "network_", model)
+    if not isinstance(net, Network):
+        raise TypeError(f"this takes a network, or an estimator of cbp.sklearn that is fitted, not {model!r:.200}")
+    return net

@@ -12,17 +12,21 @@ from cbp.tabular import Coding, Column, Target
 
 KEY = "cbp_table"
 """Where the coding of the table stands in `Network.metadata`."""
+WRITTEN_ONLY = (".c",)
+"""Endings of what is exported and cannot be read."""
 
 
 def load(path: str) -> cbp.Network:
     """Read a model: cbp's own files, and those of other programs whose module can `load`."""
     ending = os.path.splitext(path)[1]
-    if ending in io.EXPORTS:
-        module = importlib.import_module(io.EXPORTS[ending])
-        if hasattr(module, "load"):
-            net: cbp.Network = module.load(path)
-            return net
-    return cbp.load(path)
+    if ending in io.FORMATS:
+        return cbp.load(path)
+    others = {name: place for name, place in io.EXPORTS.items() if name not in WRITTEN_ONLY}
+    if ending not in others:
+        known = ", ".join([*io.FORMATS, *others])
+        raise ValueError(f"{path} is no model that can be read: their names end in {known}")
+    net: cbp.Network = importlib.import_module(others[ending]).load(path)
+    return net
 
 
 def coding_of(net: cbp.Network, path: str) -> Coding | None:

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Collection, Sequence
 
+from cbp import io
 from cbp.tabular._blocks import count_of
 
 __all__ = ["check_writable", "count_of", "quoted", "some", "table_of"]
@@ -23,8 +24,10 @@ def quoted(name: str) -> str:
 
 def check_writable(path: str, endings: Collection[str] = ()) -> None:
     """Find out before the work, not after it, that the result cannot be saved."""
-    if endings and os.path.splitext(path)[1] not in endings:
-        raise ValueError(f"{path}: the name of a model file must end in {' or '.join(endings)}")
+    ending = os.path.splitext(path)[1]
+    if endings and ending not in endings:
+        hint = "; for other formats there is cbp export" if ending in io.EXPORTS else ""
+        raise ValueError(f"{path}: the name of a model file must end in {' or '.join(endings)}{hint}")
     if os.path.isdir(path):
         raise ValueError(f"{path} is a folder, not a file name")
     try:

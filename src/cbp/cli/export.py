@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-import inspect
 import os
 from typing import Any
 
@@ -14,7 +12,6 @@ from cbp.cli._options import JSON, QUIET, Command, option
 from cbp.cli._reply import Reply
 from cbp.cli._spelled import value
 from cbp.cli._words import check_writable
-from cbp.errors import unknown
 
 MORE = f"""\
 {", ".join(io.FORMATS)} keep all of a network and can be trained further; {", ".join(io.EXPORTS)} are for other
@@ -38,7 +35,6 @@ def run(options: argparse.Namespace, reply: Reply) -> int:
             raise ValueError(f"-O: {options.output} is a format of cbp's own, which has no options")
         net.save(options.output)
     else:
-        _check_options(named, ending)
         try:
             net.export(options.output, **named)
         except TypeError as error:
@@ -46,19 +42,6 @@ def run(options: argparse.Namespace, reply: Reply) -> int:
     reply.facts |= {"model": options.model, "output": options.output, "bytes": os.path.getsize(options.output)}
     reply.say(f"Wrote {options.output}, {reply.facts['bytes']:,} bytes.")
     return 0
-
-
-def _check_options(named: dict[str, Any], ending: str) -> None:
-    """Refuse an option that the format has not, with a guess at what was meant."""
-    parameters = inspect.signature(importlib.import_module(io.EXPORTS[ending]).export).parameters.values()
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
-        return
-    known = [one.name for one in parameters][2:]
-    for name in named:
-        if not known:
-            raise ValueError(f"-O {name}: {ending} has no options")
-        if name not in known:
-            raise unknown(f"option of {ending}", name, known)
 
 
 def _pair(text: str) -> tuple[str, Any]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import os
-from collections.abc import Iterator
+import types
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
-from cbp.errors import FormatError
-from cbp.network import Network
+from cbp.errors import FormatError, unknown
+from cbp.network import Network, network_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -31,7 +33,21 @@ EXPORTS = {
     ".m": "cbp.io.matlab",
 }
 """Those of other programs, which do not keep all of a network."""
-_LATER = ("c", "fann", "keras", "matlab", "onnx", "sklearn", "torch")
+_LATER = ("c", "fann", "keras", "matlab", "npz", "onnx", "safetensors", "sklearn", "torch")
+_READERS = {
+    ".onnx": "cbp.io.onnx.load reads it",
+    ".net": "cbp.io.fann.load reads it",
+    ".mat": "cbp.io.matlab.load reads it",
+    ".m": "cbp.io.matlab.load reads it",
+    ".c": "exported C is not read back, so keep the model beside it",
+    ".pt": "load it with PyTorch and give it to cbp.io.torch.from_module or from_state_dict",
+    ".pth": "load it with PyTorch and give it to cbp.io.torch.from_module or from_state_dict",
+    ".keras": "load it with Keras and give it to cbp.io.keras.from_model",
+    ".h5": "load it with Keras and give it to cbp.io.keras.from_model",
+    ".pkl": "load it yourself and give it to cbp.io.sklearn.from_estimator",
+    ".joblib": "load it yourself and give it to cbp.io.sklearn.from_estimator",
+}
+"""What to do with the files of others, for the message of `load`."""
 
 
 def __getattr__(name: str) -> Any:
@@ -39,6 +55,10 @@ def __getattr__(name: str) -> Any:
     if name in _LATER:
         return importlib.import_module(f"cbp.io.{name}")
     raise AttributeError(f"module 'cbp.io' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
 
 
 def save(net: Network, path: Path) -> None:
@@ -71,7 +91,8 @@ def save(net: Network, path: Path) -> None:
     ...     os.listdir(folder)
     ['model.npz']
     """
-    module = _module(path, FORMATS)
+    module = _module(path, FORMATS, dict.fromkeys(EXPORTS, "net.export writes it"))
+    net = network_of(net)
     with replacing(path) as file:
         module.save(net, file)
 
@@ -108,7 +129,7 @@ def load(path: Path) -> Network:
     ...     cbp.load(os.path.join(folder, "model.npz")) == net
     True
     """
-    module = _module(path, FORMATS)
+    module = _module(path, FORMATS, _READERS)
     with open(path, "rb") as file:
         try:
             net: Network = module.load(file, Network)
@@ -126,7 +147,7 @@ def export(net: Network, path: Path, **options: Any) -> None:
     path : str or path-like
         A name that ends in .onnx, .c, .net, .mat or .m. An existing file is replaced.
     **options
-        What the format has: see `cbp.io.onnx.export`, `cbp.io.c.export`, `cbp.io.fann.export`, `cbp.io.matlab.export`.
+        What the format has: see `cbp.io.onnx.to_model`, `cbp.io.c.export`, `cbp.io.fann.export`.
 
     Raises
     ------
@@ -139,7 +160,26 @@ def export(net: Network, path: Path, **options: Any) -> None:
     OSError
         The file cannot be written; one that was there before is untouched.
     """
-    _module(path, EXPORTS).export(net, path, **options)
+    module = _module(path, EXPORTS, dict.fromkeys(FORMATS, "net.save writes it"))
+    check_options(os.path.splitext(os.fspath(path))[1], options)
+    module.export(network_of(net), path, **options)
+
+
+def options_of(ending: str) -> list[str]:
+    """Return the names of the options that the format with this ending has."""
+    module = importlib.import_module(EXPORTS[ending])
+    parameters = inspect.signature(getattr(module, "to_model", module.export)).parameters.values()
+    return [one.name for one in parameters if one.kind is one.KEYWORD_ONLY]
+
+
+def check_options(ending: str, options: Iterable[str]) -> None:
+    """Refuse an option that the format has not, with a guess at what was meant."""
+    known = options_of(ending)
+    for name in options:
+        if not known:
+            raise TypeError(f"{name}: {ending} has no options")
+        if name not in known:
+            raise TypeError(str(unknown(f"option of {ending}", name, known)))
 
 
 @contextlib.contextmanager
@@ -195,10 +235,11 @@ def _sync_folder(folder: str) -> None:
             os.close(handle)
 
 
-def _module(path: Any, known: dict[str, str]) -> ModuleType:
+def _module(path: Any, known: dict[str, str], hints: Mapping[str, str] = types.MappingProxyType({})) -> ModuleType:
     ending = os.path.splitext(os.fspath(path))[1]
-    if ending in known:
-        return importlib.import_module(known[ending])
-    other = f"; {ending} is for Network.save and cbp.load" if ending in FORMATS else ""
-    other = f"; {ending} is for Network.export and {EXPORTS[ending]}" if ending in EXPORTS else other
-    raise ValueError(f"a model file ends in {' or '.join(known)}, not {ending or 'nothing'}: {os.fspath(path)}{other}")
+    if ending not in known:
+        hint = f"; {hints[ending]}" if ending in hints else ""
+        raise ValueError(
+            f"a model file ends in {' or '.join(known)}, not {ending or 'nothing'}: {os.fspath(path)}{hint}"
+        )
+    return importlib.import_module(known[ending])

@@ -9,6 +9,7 @@ import numpy as np
 
 from cbp.errors import optional
 from cbp.io import _chain
+from cbp.network import network_of
 
 if TYPE_CHECKING:
     from cbp._typing import Array
@@ -66,6 +67,7 @@ def to_estimator(net: Network, *, classes: Sequence[Any] | None = None, **params
     >>> model.predict([[0.0, 1.0]]).shape, model.predict_proba([[0.0, 1.0]]).shape
     ((1,), (1, 3))
     """
+    net = network_of(net)
     neural = optional("sklearn.neural_network", PURPOSE, "sklearn")
     links = [link.plain() for link in _chain.chain(net, TARGET, ("steepness",))]
     output = links[-1].row.name

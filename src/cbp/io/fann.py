@@ -21,6 +21,7 @@ from cbp.errors import FormatError
 from cbp.io import _fann_file as file_of
 from cbp.io import replacing
 from cbp.io._chain import Link, chain, network
+from cbp.network import network_of
 from cbp.tables import activations
 
 if TYPE_CHECKING:
@@ -374,6 +375,7 @@ def export(net: Network, path: Path, *, scaling: str = "separate", reach: float 
     >>> lines[0], lines[-4]
     ('FANN_FLO_2.1', 'layer_sizes=3 2 ')
     """
+    net = network_of(net)
     if scaling not in ("separate", "folded"):
         raise ValueError(f"scaling must be 'separate' or 'folded', not {scaling!r}")
     if not (math.isfinite(reach) and reach > 0):

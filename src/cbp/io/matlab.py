@@ -14,6 +14,7 @@ from cbp._spec import read_dtype
 from cbp.errors import FormatError
 from cbp.io import _matlab_file, _matlab_function, replacing
 from cbp.io._matlab_net import build, describe
+from cbp.network import network_of
 
 if TYPE_CHECKING:
     from cbp._typing import DTypeLike, Path
@@ -146,6 +147,7 @@ def export(net: Network, path: Path) -> None:
     ...         print(file.readline().strip())
     function [y1] = compute(x1)
     """
+    net = network_of(net)
     if _ending(path) == ".m":
         name = os.path.splitext(os.path.basename(os.fspath(path)))[0]
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name):

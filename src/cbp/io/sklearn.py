@@ -85,6 +85,8 @@ def from_estimator(estimator: Any, *, dtype: DTypeLike | None = None) -> Network
     ------
     ValueError
         There is something that no network of cbp has: the message names it.
+    TypeError
+        It is no estimator.
     sklearn.exceptions.NotFittedError
         The estimator is not fitted.
     ImportError
@@ -100,6 +102,8 @@ def from_estimator(estimator: Any, *, dtype: DTypeLike | None = None) -> Network
     Network(1 > 1 sigmoid, binary_cross_entropy, float64): 2 parameters {'classes': ['no', 'yes']}
     """
     validation = optional("sklearn.utils.validation", PURPOSE, "sklearn")
+    if isinstance(estimator, Network):
+        raise TypeError("this is a network of cbp already, no estimator; cbp.io.sklearn.to_estimator makes one of it")
     validation.check_is_fitted(estimator)
     found = _Found()
     found.open(estimator)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cbp._arguments import whole
 from cbp._naming import names_in
+from cbp.network import network_of
 from cbp.plot._axes import FAINT, INK, MINUS, PLUS, diverging, ink_on, module, new, words
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def network(
     >>> net = cbp.Network([4, 6, 3], activation="tanh", output="softmax", seed=0)
     >>> ax = cbp.plot.network(net, features=["sl", "sw", "pl", "pw"])  # doctest: +SKIP
     """
+    net = network_of(net)
     places = Places(net, whole(max_units, "max_units", 2))
     names = _names(features, net, "features", places.widths[0]), _names(classes, net, "classes", places.widths[-1])
     values = None if x is None else _values(net, x)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbp._arguments import whole
+from cbp.network import network_of
 from cbp.plot._axes import BLUE, FAINT, INK, ORANGE, bare, count, diverging, given, new, panels, percent
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def activations(net: Network, X: ArrayLike, axes: Any = None) -> Any:
     >>> net = cbp.Network([2, 16, 16, 1], activation="tanh", seed=0)
     >>> axes = cbp.plot.activations(net, [[0.0, 1.0], [1.0, 0.0]])  # doctest: +SKIP
     """
+    net = network_of(net)
     memory = net._scratch()
     memory.forward(net._reader.inputs(_rows(X))[0])
     A = [a.astype(np.float64) for a in memory.activations()]
@@ -104,6 +106,7 @@ def gradients(
     >>> net = cbp.Network([2, 16, 16, 1], seed=0)
     >>> axes = cbp.plot.gradients(net, [[0.0, 1.0], [1.0, 0.0]], [0, 1])  # doctest: +SKIP
     """
+    net = network_of(net)
     memory = net._scratch()
     memory.gradient(*net._reader.batch(X, y, sample_weight))
     sizes = [np.abs(memory.grad[layer._part].astype(np.float64)) for layer in net.layers]
@@ -154,6 +157,7 @@ def weights(net: Network, axes: Any = None) -> Any:
     >>> import cbp
     >>> axes = cbp.plot.weights(cbp.Network([2, 16, 16, 1], seed=0))  # doctest: +SKIP
     """
+    net = network_of(net)
     axes = _for_layers(net, axes)
     for l, (ax, layer) in enumerate(zip(axes, net.layers, strict=True), 1):
         W, b = layer.W.astype(np.float64).ravel(), layer.b.astype(np.float64)
@@ -209,6 +213,7 @@ def filters(
     >>> axes[0].get_title()  # doctest: +SKIP
     'unit 0'
     """
+    net = network_of(net)
     height, width = _image(net.widths[0], shape)
     chosen = list(range(min(whole(units, "units", 1), net.widths[1]))) if isinstance(units, int) else list(units)
     if wrong := [unit for unit in chosen if not 0 <= unit < net.widths[1]]:

@@ -9,6 +9,7 @@ import numpy as np
 from cbp._arguments import whole
 from cbp._naming import names_in
 from cbp.metrics import ACCURACIES
+from cbp.network import network_of
 from cbp.plot._axes import COLOURS, INK, MARKERS, bare, module, new
 from cbp.plot.classes import are_known, labels_of, numbered
 
@@ -77,6 +78,7 @@ def decision_regions(
     >>> net = cbp.Network([2, 8, 1], activation="tanh", output="sigmoid", seed=1)
     >>> ax = cbp.plot.decision_regions(net, X, y)  # doctest: +SKIP
     """
+    net = network_of(net)
     X = np.asarray(X, np.float64)
     if X.ndim != 2 or X.shape[1] != net.widths[0] or len(X) == 0:
         raise ValueError(f"X must have at least one row of {net.widths[0]} numbers, not the shape {X.shape}")

@@ -15,6 +15,7 @@ from cbp.io.c._eight import quantized
 from cbp.io.c._file import files, prefix_of
 from cbp.io.c._plan import plan_of
 from cbp.io.c._verify import Report, verify_export
+from cbp.network import network_of
 
 if TYPE_CHECKING:
     from cbp._typing import Path
@@ -90,6 +91,7 @@ def export(
     #define IRIS_OUTPUTS 3
     #define IRIS_WORK 8 /* numbers that the workspace of predict must hold */
     """
+    net = network_of(net)
     file = os.fspath(path)
     header = f"{os.path.splitext(file)[0]}.h"
     if weights not in (None, "int8"):

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cbp.network import network_of
+
 if TYPE_CHECKING:
     from cbp._typing import Array
     from cbp.network import Network
@@ -40,6 +42,7 @@ def quantized(net: Network) -> Network:
     >>> cbp.io.c.quantized(net).layers[0].W.ravel()
     array([   0.,    1., -127.])
     """
+    net = network_of(net)
     other = net.copy()
     for layer in other.layers:
         codes, scale = coded(layer.W)

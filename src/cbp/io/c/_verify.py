@@ -15,6 +15,7 @@ from cbp.errors import DivergenceError, ExportError
 from cbp.heads import Heads
 from cbp.io.c._eight import quantized
 from cbp.io.c._program import Compiler, Header, run, words_of
+from cbp.network import network_of
 from cbp.tables import activations
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def verify_export(
 
     Raises
     ------
+    ValueError, TypeError
+        An argument is not what it should be.
     ExportError
         There is no compiler, the file does not compile or run, or a number differs: the message has the first row.
     OSError
@@ -128,10 +131,12 @@ def verify_export(
     flash      1,669 bytes of code and constants
     RAM        60 bytes of workspace, input and output, at most 32 of stack
     """
+    net = network_of(net)
     file = os.path.abspath(os.fspath(path))
-    header = Header.of(file)
-    given = np.ndim(rows) == 2
-    X = np.asarray(rows, _taken(net)) if given else _sample(net, whole(rows, "rows", 1), seed)
+    if not file.endswith(".c"):
+        raise ValueError(f"what can be verified is C, a file that ends in .c: {os.fspath(path)}")
+    header = _header_of(net, file)
+    X = _sample(net, whole(rows, "rows", 1), seed) if np.ndim(rows) == 0 else _rows_of_yours(net, rows)
     batches = list(_batches(net, whole(steps, "steps", 0), seed)) if header.trains else []
     messages = b"".join([_predictions(X), *(batch.message() for batch in batches)])
     made = Compiler.find(compiler, flags)
@@ -146,6 +151,18 @@ def verify_export(
     numbers = sum(header.sizes.get(name, 0) for name in ("OUTPUTS", "WORK", "PARAMS"))
     memory = numbers * wanted.itemsize + X.shape[1] * X.itemsize
     return Report(len(X), wanted.size, made_steps, str(made), flash, memory, stack)
+
+
+def _header_of(net: Network, file: str) -> Header:
+    """Return the header of a file, which must be of a network with as many inputs and outputs as this one."""
+    header = Header.of(file)
+    sizes = [header.sizes.get(name) for name in ("INPUTS", "OUTPUTS")]
+    if sizes != [net.widths[0], net.widths[-1]]:
+        raise ExportError(
+            f"{file} is of another network: it has {sizes[0]} inputs and {sizes[1]} outputs, "
+            f"not {net.widths[0]} and {net.widths[-1]}"
+        )
+    return header
 
 
 def _build(compiler: Compiler, header: Header, file: str, folder: str) -> tuple[str, int | None, int | None]:
@@ -195,6 +212,14 @@ def _little(values: Array | np.generic) -> bytes:
     return values.astype(values.dtype.newbyteorder("<")).tobytes()
 
 
+def _rows_of_yours(net: Network, rows: Any) -> Array:
+    """Return given rows as the program takes them."""
+    X = np.asarray(rows, _taken(net))
+    if X.ndim != 2 or X.shape[1] != net.widths[0] or not len(X):
+        raise ValueError(f"rows must be a number, or an array of the shape (rows, {net.widths[0]}), not {X.shape}")
+    return X
+
+
 def _taken(net: Network) -> np.dtype[Any]:
     """Return the type of the inputs in C."""
     return net.dtype if net.input_scaling is None else np.dtype(np.float64)
@@ -218,7 +243,15 @@ def _sample(net: Network, rows: int, seed: int) -> Array:
         X = _in_units(X, net.input_scaling)
         for row, edge in enumerate([*edges, np.inf, -np.inf, np.nan][:rows]):
             X[row] = edge
-        return X.astype(_taken(net))
+        return _within_range(X, net).astype(_taken(net))
+
+
+def _within_range(X: Array, net: Network) -> Array:
+    """Return rows with ±∞ for finite numbers that, scaled, the network's dtype cannot hold: `predict` refuses those."""
+    if net.input_scaling is None:
+        return X
+    lost = np.isfinite(X) & ~np.isfinite(net.input_scaling.transform(X).astype(net.dtype))
+    return np.where(lost, np.copysign(np.inf, X), X)
 
 
 def _batches(net: Network, steps: int, seed: int) -> Iterator[Batch]:

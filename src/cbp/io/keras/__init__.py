@@ -12,6 +12,7 @@ from cbp.errors import optional
 from cbp.io._steps import Activation, Affine, Dropout, Noise, Step, Weights, assemble, steps_of
 from cbp.io.keras._peers import PURPOSE, own_layer, written
 from cbp.io.keras._reading import compiled_loss, steps_of_model
+from cbp.network import network_of
 from cbp.tables import activations
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ def __getattr__(name: str) -> Any:
     if name == "Function":
         return own_layer()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def from_model(
@@ -131,6 +136,7 @@ def to_model(net: Network, name: str | None = None) -> Any:
     >>> [layer.activation.__name__ for layer in model.layers]
     ['tanh', 'softmax']
     """
+    net = network_of(net)
     keras = optional("keras", PURPOSE, "keras")
     steps = steps_of(net, "a Sequential of Keras")
     made = [layer for pair in pairwise([*steps, None]) for layer in _layers(*pair, net.dtype.name, keras)]

@@ -16,6 +16,7 @@ from cbp.io.onnx._own import read_own
 from cbp.io.onnx._protobuf import parse
 from cbp.io.onnx._reading import read_graph
 from cbp.io.onnx._writing import write_model
+from cbp.network import network_of
 
 if TYPE_CHECKING:
     from cbp._typing import DTypeLike, Path
@@ -121,6 +122,7 @@ def to_model(
     >>> model.opset_import[0].version
     13
     """
+    net = network_of(net)
     optional("onnx", "writing ONNX", "onnx")
     return write_model(net, read_options(net, labels, split_heads, input_dtype, opset))
 
@@ -177,6 +179,8 @@ def from_model(model: Any) -> Network:
     ------
     FormatError
         It is something else than a network of dense layers.
+    TypeError
+        It is no model.
     ImportError
         The package onnx is not installed.
 
@@ -201,5 +205,7 @@ def from_model(model: Any) -> Network:
     cbp.errors.FormatError: there is an operator that is not read: Round (node 'layer_1/Gelu')
     """
     optional("onnx", "reading ONNX", "onnx")
+    if not hasattr(model, "graph"):
+        raise TypeError(f"model must be an onnx.ModelProto, not {type(model).__name__}; files are for cbp.io.onnx.load")
     net = read_own(model)
     return read_graph(model) if net is None else net

@@ -14,6 +14,7 @@ from cbp.io._steps import Activation, Affine, Dropout, Noise, Step, Weights, ass
 from cbp.io.torch._peers import PEERS, PURPOSE, own_modules
 from cbp.io.torch._reading import loss_of, steps_of_module
 from cbp.io.torch._state_dict import from_state_dict
+from cbp.network import network_of
 
 if TYPE_CHECKING:
     from cbp._typing import ActivationLike, Array, DTypeLike, LossLike
@@ -32,6 +33,10 @@ def __getattr__(name: str) -> Any:
     if name in ("Function", "Scaling"):
         return own_modules()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def from_module(
@@ -124,6 +129,7 @@ def to_module(net: Network) -> Any:
       (3): Softmax(dim=-1)
     )
     """
+    net = network_of(net)
     torch = optional("torch", PURPOSE, "torch")
     return torch.nn.Sequential(*(_written(step, torch) for step in _layout(net))).eval()
 
@@ -154,6 +160,7 @@ def to_state_dict(net: Network) -> dict[str, Array]:
     >>> {name: array.shape for name, array in cbp.io.torch.to_state_dict(net).items()}
     {'0.weight': (8, 4), '0.bias': (8,), '2.weight': (3, 8), '2.bias': (3,)}
     """
+    net = network_of(net)
     state: dict[str, Array] = {}
     for number, step in enumerate(_layout(net)):
         if isinstance(step, Weights):
