@@ -130,6 +130,7 @@ def test_it(seed):
 def test_workers_of_pytest_train(tmp_path):
     pytest.importorskip("xdist")
     (tmp_path / "test_it.py").write_text(XDIST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")  # and not what stands in a folder above
     path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
     arguments = ["-q", "-n", "2", "-p", "no:cacheprovider"]
     program = f"import os, pytest; os.chdir({str(tmp_path)!r}); print(pytest.main({arguments!r}))"
