@@ -12,14 +12,10 @@ examples:
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import datetime
 import gc
-import importlib.metadata
 import json
 import os
-import re
 import statistics
 import sys
 import warnings
@@ -35,9 +31,8 @@ if __name__ == "__main__":  # before they are loaded
 
 import numpy as np
 
-import ceilings
-import machine
 import publish
+import races
 import report
 from run import names_of, write
 from stopwatch import Stopwatch, clock
@@ -185,24 +180,9 @@ def measure(item: Item, rounds: int, threads: int) -> dict[str, Any]:
     return found
 
 
-def versions() -> dict[str, str]:
-    found = {}
-    for name, distribution in VERSIONS.items():
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(distribution)
-    return found
-
-
 def new_document(args: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "date": datetime.date.today().isoformat(),
-        "revision": machine.output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"),
-        "machine": machine.describe(ceilings.compiler()),
-        "settings": {"rounds": args.rounds, "threads": args.threads},
-        "versions": versions(),
-        "results": [],
-    }
+    settings = {"rounds": args.rounds, "threads": args.threads}
+    return {**races.head(FORMAT, settings), "versions": races.installed(VERSIONS.items()), "results": []}
 
 
 # ---- tables ----
@@ -223,15 +203,9 @@ def table(results: list[dict[str, Any]]) -> report.Table:
 
 def about(document: dict[str, Any]) -> str:
     """Say which machine and versions, and when."""
-    here, settings = document["machine"], document["settings"]
-    day = datetime.date.fromisoformat(document["date"])
-    software = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
-    load = "" if here["load_before"] is None else f" Load of the machine before the run: {here['load_before']:.1f}."
+    settings = document["settings"]
     clocked = "One core, CPU time" if settings["threads"] == 1 else f"{settings['threads']} threads, wall time"
-    return (
-        f"{day.day} {day:%B %Y}. {here['cpu']}; {here['system']}, {here['python']}. {software}. {clocked}; medians of "
-        f"{settings['rounds']} rounds.{load}"
-    )
+    return races.about(document, f"{clocked}; medians of {settings['rounds']} rounds")
 
 
 # ---- the documentation ----
@@ -245,11 +219,7 @@ def newest() -> Path:
 def fill(text: str, document: dict[str, Any]) -> str:
     """Return the page with the table of a report between its marks, `machine` and `estimators`."""
     made = {"machine": about(document), "estimators": report.as_markdown(table(document["results"]))}
-
-    def between(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{made[found[2]]}\n\n{found[3]}" if found[2] in made else found[0]
-
-    return publish.MARK.sub(between, text)
+    return races.filled(text, made)
 
 
 def main(argv: list[str] | None = None) -> None:

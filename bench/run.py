@@ -10,7 +10,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import re
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 
 import ceilings
 import machine
+import races
 import report
 from peers import PEERS
 from session import Session, Settings, Worker
@@ -137,16 +137,8 @@ def of(args: argparse.Namespace, item: Item) -> list[str]:
 
 
 def new_document(args: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "date": datetime.date.today().isoformat(),
-        "revision": machine.output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"),
-        "machine": machine.describe(ceilings.compiler()),
-        "settings": {group: vars(settings(args, group)) for group in ("workload", "sweep")},
-        "libraries": {},
-        "ceilings": {},
-        "results": [],
-    }
+    chosen = {group: vars(settings(args, group)) for group in ("workload", "sweep")}
+    return {**races.head(FORMAT, chosen), "libraries": {}, "ceilings": {}, "results": []}
 
 
 def write(document: dict[str, Any], output: Path | None) -> None:

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import gc
-import importlib.metadata
 import json
 import os
-import re
 import statistics
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,9 +23,8 @@ from typing import Any
 if __name__ == "__main__":  # before they are loaded
     os.environ |= {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL", "BLIS")}
 
-import ceilings
-import machine
 import publish
+import races
 import report
 from descents import TASKS, WAYS, Refusal, Task, prepare
 from run import names_of, write
@@ -105,24 +101,9 @@ def timed(way: str, task: Task, seed: int, goal: float) -> tuple[float, int, flo
     return seconds, int(steps), float(end)
 
 
-def versions() -> dict[str, str]:
-    found = {}
-    for name, distribution in LIBRARIES.items():
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(distribution)
-    return found
-
-
 def new_document(args: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "date": datetime.date.today().isoformat(),
-        "revision": machine.output("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"),
-        "machine": machine.describe(ceilings.compiler()),
-        "settings": {"starts": args.starts, "rounds": args.rounds},
-        "versions": versions(),
-        "results": [],
-    }
+    settings = {"starts": args.starts, "rounds": args.rounds}
+    return {**races.head(FORMAT, settings), "versions": races.installed(LIBRARIES.items()), "results": []}
 
 
 # ---- tables ----
@@ -170,14 +151,8 @@ def steps(result: dict[str, Any], g: int, goal: float) -> str:
 
 def about(document: dict[str, Any]) -> str:
     """Say which machine and versions, and when."""
-    here, settings = document["machine"], document["settings"]
-    day = datetime.date.fromisoformat(document["date"])
-    software = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
-    load = "" if here["load_before"] is None else f" Load of the machine before the run: {here['load_before']:.1f}."
-    return (
-        f"{day.day} {day:%B %Y}. {here['cpu']}; {here['system']}, {here['python']}. {software}. One core, CPU time; "
-        f"medians over {settings['starts']} starts of the middle of {settings['rounds']} rounds.{load}"
-    )
+    starts, rounds = (document["settings"][name] for name in ("starts", "rounds"))
+    return races.about(document, f"One core, CPU time; medians over {starts} starts of the middle of {rounds} rounds")
 
 
 # ---- the documentation ----
@@ -192,11 +167,7 @@ def fill(text: str, document: dict[str, Any]) -> str:
     """Return the page with the tables of a report between its marks: `machine`, and the name of each task."""
     made = {raced["task"]: report.as_markdown(table(raced)) for raced in document["results"]}
     made["machine"] = about(document)
-
-    def between(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{made[found[2]]}\n\n{found[3]}" if found[2] in made else found[0]
-
-    return publish.MARK.sub(between, text)
+    return races.filled(text, made)
 
 
 def show_list() -> None:

@@ -74,13 +74,12 @@ def test_an_activation_goes_there_and_back(row):
 def functions():
     """Names of all activations that this Keras has."""
     names = sorted({*dir(keras.activations), "swish"} - {"get", "serialize", "deserialize"})
+    names = [name for name in names if name != "glu"]  # which halves the number of units
     return [name for name in names if not name.startswith("_") and inspect.isfunction(keras.activations.get(name))]
 
 
 @pytest.mark.parametrize("name", functions())
 def test_every_activation_of_keras_is_read_or_refused(name):
-    if name == "glu":
-        pytest.skip("it halves the number of units")
     for model in (sequential(layers.Dense(5, name)), sequential(layers.Dense(5), layers.Activation(name))):
         if name in READ:
             assert relative(from_model(model).predict(X), predictions(model, X)) < 1e-6
