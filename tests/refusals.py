@@ -1,5 +1,7 @@
 """Shared by the tests of error messages: networks and data to get them with, and how a table of them is tested."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -55,3 +57,19 @@ def refuses(act, error, sentence):
     with pytest.raises(error) as caught:
         act()
     assert (type(caught.value), str(caught.value)) == (error, sentence)
+
+
+def only_refused(load, path, corpus, sentence, most):
+    """Write every file of a corpus to `path`: `load` refuses it as no model, and takes `most` bytes at the peak."""
+    for name, data in corpus.items():
+        path.write_bytes(data)
+        tracemalloc.start()
+        try:
+            with pytest.raises(cbp.FormatError, match=sentence):
+                load(path)
+            peak = tracemalloc.get_traced_memory()[1]
+        except BaseException as error:
+            raise AssertionError(name) from error
+        finally:
+            tracemalloc.stop()
+        assert peak < most, (name, peak)
