@@ -23,7 +23,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-core test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint lint-workflows strict format docs wheel check-wheel try-wheel try-frozen identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -43,6 +43,9 @@ test-c: $(STAMPS)/group-test    ## the C unit tests alone
 
 test-py: $(STAMPS)/group-test   ## the Python tests alone
 	$(PYTEST) --ignore=tests/c
+
+test-core: $(STAMPS)/group-test-core ## the tests that want no other package than NumPy, as wheels and free-threaded Pythons are tested
+	$(PYTEST)
 
 test-peers: $(STAMPS)/group-test-peers ## against PyTorch and others, which it installs: optimisers, curvature, modules, ONNX files
 	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_docs.py -k "peers or pytorch"
@@ -104,6 +107,10 @@ lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothin
 strict:                         ## compile the C library with every warning an error
 	$(MAKE) clib CFLAGS="-Wall -Wextra -Werror"
 
+lint-workflows: $(STAMPS)/group-workflows ## actionlint, shellcheck and zizmor on what GitHub runs; nothing is asked of the network
+	PATH="$(CURDIR)/$(BIN):$$PATH" actionlint
+	$(BIN)/zizmor --offline --persona pedantic --no-progress --quiet .
+
 format: $(STAMPS)/group-lint    ## lay out Python and C as lint wants them
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -123,10 +130,11 @@ check-wheel: wheel $(STAMPS)/group-wheel ## is it abi3, small, complete, and fre
 try-wheel: wheel                ## the wheel with NumPy alone, in every Python from 3.11 on that can be found
 	$(PY) tools/try_wheel.py dist/*.whl
 
-identifiers: $(STAMPS)/group-wheel ## the wheels that cibuildwheel would build from this configuration
-	$(BIN)/cibuildwheel --print-build-identifiers --platform linux
-	$(BIN)/cibuildwheel --print-build-identifiers --platform macos
-	$(BIN)/cibuildwheel --print-build-identifiers --platform windows
+try-frozen: $(STAMPS)/group-frozen ## cbp as a program of its own, made by PyInstaller from an installed copy
+	$(PY) tools/try_frozen.py
+
+identifiers: $(STAMPS)/group-cibuildwheel ## the wheels that cibuildwheel would build: those that are promised?
+	$(PY) tools/identifiers.py
 
 clib:                           ## the C library alone, no Python: build/clib/libcbp.a (CC=clang, CFLAGS=...)
 	rm -rf build/clib && mkdir -p build/clib
