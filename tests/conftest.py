@@ -23,8 +23,6 @@ NEEDED = {
     "test_onnx*.py": ("onnx", "onnxruntime"),
     "test_io_sklearn.py": ("sklearn", "pandas"),
     "test_io_state_dict.py": ("safetensors",),
-    "test_plot*.py": ("matplotlib",),
-    "test_plot_classes.py": ("sklearn",),
     "test_sklearn*.py": ("sklearn", "pandas", "polars", "joblib"),
 }
 

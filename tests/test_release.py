@@ -76,7 +76,12 @@ def test_a_release_in_order_is_accepted(tool, project):
 
 
 WRONG = {
-    "project": ("pyproject.toml", 'version = "0.1.0"', 'version = "0.2.0"', "csrc/cbp.h states version 0.1.0, not 0.2.0"),
+    "project": (
+        "pyproject.toml",
+        'version = "0.1.0"',
+        'version = "0.2.0"',
+        "csrc/cbp.h states version 0.1.0, not 0.2.0",
+    ),
     "citation": ("CITATION.cff", "version: 0.1.0", "version: 0.0.9", "CITATION.cff states version 0.0.9, not 0.1.0"),
     "day": ("CITATION.cff", "2026-12-01", "2026-11-30", "date-released 2026-11-30, CHANGELOG.md 2026-12-01"),
     "no day": ("CITATION.cff", "date-released", "when", "date-released none"),

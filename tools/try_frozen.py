@@ -41,7 +41,9 @@ def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     (FOLDER / "program.py").write_text(PROGRAM)
-    run(sys.executable, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps", "--target", "installed", ROOT)
+    run(
+        sys.executable, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps", "--target", "installed", ROOT
+    )
     run(sys.executable, "-m", "PyInstaller", "--noconfirm", "--paths", "installed", "program.py")
     program = FOLDER / "dist" / "program" / "program"
     print(run(program).strip(), run(program, "selftest").splitlines()[-1], sep="; ")
