@@ -49,12 +49,13 @@ INCLUDES = {
 }
 # The same for Cython: which of our own .pxd files a file may read
 CIMPORTS = {
-    "_core.pyx": {"_arrays", "_atomic", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables"},
+    "_core.pyx": {"_arrays", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables", "_turns"},
     "_describing.pxd": {"_arrays", "_c", "_reading"},
     "_own_loss.pxd": {"_arrays"},
     "_reading.pxd": {"_arrays", "_c"},
     "_atomic.pxd": set(),
     "_tables.pxd": {"_c"},
+    "_turns.pxd": {"_atomic"},
     "_arrays.pxd": {"_c"},
     "_method.pxd": set(),
     "_c.pxd": set(),

@@ -5,3 +5,4 @@ cdef extern from "atomic.h" nogil:
     int cbp_load(const cbp_atomic *a)
     void cbp_store(cbp_atomic *a, int value)
     int cbp_swap(cbp_atomic *a, int value)
+    bint cbp_change(cbp_atomic *a, int from_, int to)
