@@ -80,6 +80,9 @@ def threads(int n=0):
 
 # ---- the plan ----
 
+cdef size_t MOST_KEPT = 1 << 20  # bytes of a workspace that a network keeps from one prediction to the next
+
+
 cdef class Plan:
     """Owns one immutable cbp_net. Thread-safe."""
 
@@ -154,15 +157,17 @@ cdef class Plan:
     cdef object new_outputs(self, const Samples *s):
         return array_at(NULL, None, self.dtype, s.data.n, self.expects.n_out, s.single)
 
-    cdef int outputs(self, void *theta, Py_ssize_t n, const void *x, void *out) except -1:
-        """The same on pointers. A workspace that is small lies on the stack."""
+    cdef int outputs(self, void *theta, Py_ssize_t n, const void *x, void *out, Memory keeper=None) except -1:
+        """The same on pointers. A small workspace lies on the stack, and `keeper` keeps one that is not very large."""
         cdef char stack[16384]
         cdef size_t need = cbp_work_bytes(self.net, n, CBP_PREDICT)
         cdef void *heap = NULL
         cdef cbp_mem mem
         cdef cbp_status status
+        if need > MOST_KEPT:
+            keeper = None
         if need > sizeof(stack):
-            heap = PyMem_Malloc(need)
+            heap = PyMem_Malloc(need) if keeper is None else workspace(keeper, n, CBP_PREDICT)
             if heap == NULL:
                 raise MemoryError(f"no memory for {need} bytes of workspace")
         memset(&mem, 0, sizeof(mem))
@@ -174,7 +179,10 @@ cdef class Plan:
         else:
             with nogil:
                 status = cbp_predict(self.net, &mem, n, x, out)
-        PyMem_Free(heap)
+        if heap != NULL and keeper is not None:
+            give_back(keeper, heap)
+        else:
+            PyMem_Free(heap)
         return check(status)
 
     def evaluate(self, theta, X, y, weight=None, noise=None):
