@@ -382,6 +382,16 @@ def test_a_method_is_for_one_thread_too():
     assert refusals
 
 
+def test_who_is_interrupted_taking_one_may_take_another():
+    net, *_ = full_network()
+    with net._memory:  # as the handler of a signal would find it
+        assert net.snapshot() == net.copy() == net
+        assert pickle.loads(pickle.dumps(net)) == net
+        with pytest.raises(RuntimeError, match="use a copy"):
+            net.update(0.1)
+    net.update(0.0)
+
+
 # ---- when it cannot be had ----
 
 

@@ -22,6 +22,7 @@ cdef class Shared:
     cdef readonly object theta
     cdef public object before  # (n_params,): the parameters, while the step of a full-batch method writes others
     cdef Turn _turn
+    cdef int _visits  # of the guest, within his first
 
     def __cinit__(self, *args, **named):
         first_turn(&self._turn)
@@ -89,8 +90,12 @@ cdef class Shared:
     # ---- guests ----
 
     def __enter__(self):
-        cdef int found = visit(&self._turn)
-        while found == FREE or (found == TAKEN and not is_mine(&self._turn)):
+        cdef int found
+        if is_guest(&self._turn):  # in the handler of a signal that came meanwhile
+            self._visits += 1
+            return self
+        found = visit(&self._turn)
+        while found == FREE or (found == TAKEN and not is_trainer(&self._turn)):
             PyErr_CheckSignals()
             time.sleep(GUESTS_PATIENCE)
             found = visit(&self._turn)
@@ -99,4 +104,8 @@ cdef class Shared:
         return self
 
     def __exit__(self, *error):
-        end_visit(&self._turn)
+        if is_guest(&self._turn):
+            if self._visits == 0:
+                end_visit(&self._turn)
+            else:
+                self._visits -= 1

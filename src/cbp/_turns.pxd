@@ -21,7 +21,7 @@ cdef extern from *:
     """
     #include "pythread.h"
 
-    /* The thread that trains, or 0; of a processor's word, which cbp_atomic is not */
+    /* A thread, or 0; of a processor's word, which cbp_atomic is not */
     #if defined(_MSC_VER) && !defined(__clang__)
     typedef volatile LONG64 cbp_thread_id;
     static inline uint64_t cbp_id_load(const cbp_thread_id *id) { return (uint64_t)ReadAcquire64(id); }
@@ -68,7 +68,7 @@ cdef enum:
 cdef struct Turn:
     cbp_atomic state, wanted
     cbp_atomic forks  # cbp_forks as it was when somebody last came
-    cbp_thread_id trainer  # while there is one
+    cbp_thread_id trainer, guest  # while there is one
 
 
 cdef inline void first_turn(Turn *t) noexcept nogil:
@@ -81,8 +81,8 @@ cdef inline void after_fork(Turn *t) noexcept nogil:
     cdef int before = cbp_load(&t.forks)
     if before == cbp_forks or not cbp_change(&t.forks, before, cbp_forks):
         return
-    cbp_change(&t.state, HELD, FREE)
-    cbp_change(&t.state, LENT, OPEN)
+    if cbp_id_load(&t.guest) != cbp_survivor:
+        end_visit(t)
     if cbp_id_load(&t.trainer) != cbp_survivor:
         cbp_change(&t.state, OPEN, FREE)
         cbp_change(&t.state, TAKEN, LOST)
@@ -99,13 +99,13 @@ cdef inline bint takes_turn(Turn *t) noexcept nogil:
 
 
 cdef inline int wait_for_turn(Turn *t) noexcept nogil:
-    """The same after all guests: FREE if the turn was taken, else what is in the way, neither FREE nor HELD."""
+    """The same after all guests: FREE if the turn was taken, else what is in the way; HELD by this very thread."""
     cdef int found
     after_fork(t)
     give_way(t)
     while not takes_turn(t):
         found = cbp_load(&t.state)
-        if found not in (FREE, HELD):
+        if found not in (FREE, HELD) or is_guest(t):
             return found
         give_way(t)
         cbp_yield()
@@ -171,15 +171,22 @@ cdef inline int visit(Turn *t) noexcept nogil:
             found = TAKEN if found == TAKEN else FREE
             cbp_store(&t.wanted, 1)
         return found
+    cbp_id_store(&t.guest, cbp_me())
     cbp_store(&t.wanted, 0)
     return found
 
 
 cdef inline void end_visit(Turn *t) noexcept nogil:
+    cbp_id_store(&t.guest, 0)
     if not cbp_change(&t.state, HELD, FREE):
         cbp_change(&t.state, LENT, OPEN)
 
 
-cdef inline bint is_mine(const Turn *t) noexcept nogil:
+cdef inline bint is_guest(const Turn *t) noexcept nogil:
+    """Whether it is this thread that reads."""
+    return cbp_id_load(&t.guest) == cbp_me()
+
+
+cdef inline bint is_trainer(const Turn *t) noexcept nogil:
     """Whether it is this thread that trains."""
     return cbp_id_load(&t.trainer) == cbp_me()
