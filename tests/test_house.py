@@ -243,7 +243,7 @@ def cython_functions(text: str) -> Iterator[tuple[str, int]]:
     """Yield (first line, number of lines) of every def and cdef with a body."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        if not re.match(r" *(def|cdef|cpdef) .*\(", line):
+        if not re.match(r" *(def|cdef(?! class)|cpdef) .*\(", line):
             continue
         indent = len(line) - len(line.lstrip())
         end = number + 1
