@@ -29,7 +29,8 @@ WIDEST_LINE = 120
 INCLUDES = {
     "cbp.h": ["*.def"],
     "prim.h": [],
-    "os.h": [],
+    "atomic.h": [],
+    "os.h": ["atomic.h"],
     "pool.h": ["cbp.h"],
     "kern.h": ["cbp.h"],
     "net.h": ["kern.h", "pool.h"],
@@ -48,11 +49,13 @@ INCLUDES = {
 }
 # The same for Cython: which of our own .pxd files a file may read
 CIMPORTS = {
-    "_core.pyx": {"_arrays", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables"},
+    "_core.pyx": {"_arrays", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables", "_turns"},
     "_describing.pxd": {"_arrays", "_c", "_reading"},
     "_own_loss.pxd": {"_arrays"},
     "_reading.pxd": {"_arrays", "_c"},
+    "_atomic.pxd": set(),
     "_tables.pxd": {"_c"},
+    "_turns.pxd": {"_atomic"},
     "_arrays.pxd": {"_c"},
     "_method.pxd": set(),
     "_c.pxd": set(),
@@ -240,7 +243,7 @@ def cython_functions(text: str) -> Iterator[tuple[str, int]]:
     """Yield (first line, number of lines) of every def and cdef with a body."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        if not re.match(r" *(def|cdef|cpdef) .*\(", line):
+        if not re.match(r" *(def|cdef(?! class)|cpdef) .*\(", line):
             continue
         indent = len(line) - len(line.lstrip())
         end = number + 1

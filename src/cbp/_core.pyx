@@ -29,8 +29,10 @@ from cbp._method cimport *
 from cbp._own_loss cimport call_own_loss
 from cbp._reading cimport *
 from cbp._tables cimport rows_of
+from cbp._turns cimport *
 
 _import_array()
+cbp_at_fork(cbp_after_fork)
 
 # ---- tables ----
 
@@ -77,6 +79,9 @@ def threads(int n=0):
 
 
 # ---- the plan ----
+
+cdef size_t MOST_KEPT = 1 << 20  # bytes of a workspace that a network keeps from one prediction to the next
+
 
 cdef class Plan:
     """Owns one immutable cbp_net. Thread-safe."""
@@ -152,15 +157,17 @@ cdef class Plan:
     cdef object new_outputs(self, const Samples *s):
         return array_at(NULL, None, self.dtype, s.data.n, self.expects.n_out, s.single)
 
-    cdef int outputs(self, void *theta, Py_ssize_t n, const void *x, void *out) except -1:
-        """The same on pointers. A workspace that is small lies on the stack."""
+    cdef int outputs(self, void *theta, Py_ssize_t n, const void *x, void *out, Memory keeper=None) except -1:
+        """The same on pointers. A small workspace lies on the stack, and `keeper` keeps one that is not very large."""
         cdef char stack[16384]
         cdef size_t need = cbp_work_bytes(self.net, n, CBP_PREDICT)
         cdef void *heap = NULL
         cdef cbp_mem mem
         cdef cbp_status status
+        if need > MOST_KEPT:
+            keeper = None
         if need > sizeof(stack):
-            heap = PyMem_Malloc(need)
+            heap = PyMem_Malloc(need) if keeper is None else workspace(keeper, n, CBP_PREDICT)
             if heap == NULL:
                 raise MemoryError(f"no memory for {need} bytes of workspace")
         memset(&mem, 0, sizeof(mem))
@@ -172,7 +179,10 @@ cdef class Plan:
         else:
             with nogil:
                 status = cbp_predict(self.net, &mem, n, x, out)
-        PyMem_Free(heap)
+        if heap != NULL and keeper is not None:
+            give_back(keeper, heap)
+        else:
+            PyMem_Free(heap)
         return check(status)
 
     def evaluate(self, theta, X, y, weight=None, noise=None):
@@ -201,6 +211,9 @@ cdef class Plan:
 
 # ---- the numbers ----
 
+include "_sharing.pxi"
+
+
 cdef cbp_status train(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, bint up, const double *rate,
                       double *loss) noexcept nogil:
     """The gradient, forward included if `up`; or, unless rate is NULL, a whole step down by it."""
@@ -209,27 +222,26 @@ cdef cbp_status train(const cbp_net *net, const cbp_mem *mem, const cbp_data *da
     return cbp_gradient(net, mem, data, loss) if up else cbp_backward(net, mem, data, loss)
 
 
-cdef double PATIENCE = 0.03  # seconds of an epoch between two looks for signals
+cdef double PATIENCE = 0.03  # seconds of an epoch between two looks for signals and guests
 
-
-cdef class Memory:
+cdef class Memory(Shared):
     """The numbers one network trains: parameters, gradient, optimiser slots, workspace. One user at a time."""
 
     cdef readonly Plan plan
-    cdef readonly object theta, grad, slots, optimizer
+    cdef readonly object slots, optimizer
     cdef readonly object frozen, mask  # (L,) of bytes; (n_params,) or None: as in cbp_mem
     cdef public bint scales  # its data, in Python, before they come here
     cdef public int64_t epochs  # made to their end; counted here, where no signal can come between
     cdef public int64_t batches  # made of the pass under way, 0 where there is none, and the sums over their samples
     cdef public double cost, weight
-    cdef object _work, _x
+    cdef object _grad, _work, _x
     cdef void *_spare  # workspace that the last look at the curvature left, or NULL
     cdef cbp_mem _mem
     cdef cbp_opt _opt
     cdef cbp_noise _noise
     cdef size_t _capacity
     cdef Py_ssize_t _rows
-    cdef bint _forward, _backward, _busy, _single
+    cdef bint _forward, _backward, _single
 
     def __cinit__(self, Plan plan, theta):
         self.plan = plan
@@ -239,9 +251,6 @@ cdef class Memory:
         self.theta = new_zeros(plan.dtype, 1, plan.n_params, True)
         self.theta[:] = theta
         self._mem.theta = PyArray_DATA(<PyArrayObject *>self.theta)
-        self.grad = new_zeros(plan.dtype, 1, plan.n_params, True)
-        self._mem.grad = PyArray_DATA(<PyArrayObject *>self.grad)
-        self.slots = new_zeros(plan.dtype, 0, plan.n_params, False)
         self.frozen = np.zeros(plan.n_layers, np.uint8)
 
     def __dealloc__(self):
@@ -261,23 +270,24 @@ cdef class Memory:
         """Rows of the last forward and whether they were one sample (n_0,), until backward has used them; or None."""
         return (self._rows, self._single) if self._forward else None
 
-    cdef int _enter(self) except -1:
-        """Take the memory for one call, which calls _leave at its end, whatever happens."""
-        cdef bint busy
-        with cython.critical_section(self):
-            busy = self._busy
-            self._busy = True
-        if busy:
-            raise RuntimeError("this network is being trained in another thread; use a copy() per thread")
+    @property
+    def grad(self):
+        """The gradient, (n_params,), made when it is first asked for."""
+        self._need_grad()
+        return self._grad
+
+    cdef int _need_grad(self) except -1:
+        if self._grad is None:
+            with cython.critical_section(self):
+                if self._grad is None:
+                    self._grad = new_zeros(self.plan.dtype, 1, self.plan.n_params, True)
+                    self._mem.grad = PyArray_DATA(<PyArrayObject *>self._grad)
         return 0
 
-    cdef void _leave(self) noexcept:
-        with cython.critical_section(self):
-            self._busy = False
-
     cdef int _reserve(self, Py_ssize_t rows, cbp_mode mode) except -1:
-        """A workspace for so many rows. A new one does not touch the views of the old one."""
+        """A workspace for so many rows, and a gradient. A new one does not touch the views of the old one."""
         cdef size_t need = cbp_work_bytes(self.plan.net, rows, mode)
+        self._need_grad()
         if need == 0:
             check(CBP_TOO_LARGE)
         if need > self._capacity:
@@ -373,6 +383,7 @@ cdef class Memory:
 
     cdef int _step(self, cbp_opt *opt, double learning_rate) except -1:
         cdef cbp_status status
+        self._need_grad()
         self._enter()
         if self.plan.expects.brief_rows > 0:
             status = cbp_update(self.plan.net, &self._mem, opt, learning_rate)
@@ -460,6 +471,7 @@ cdef class Memory:
             rate = <const double *>data_of(learning_rate, NPY_FLOAT64, (data.n + batch - 1) // batch, 0)
         else:
             one = learning_rate
+        PyErr_CheckSignals()
         self._enter()
         try:
             self._begin(None, 0, False)
@@ -468,14 +480,13 @@ cdef class Memory:
                 self._draw((<uint64_t>self.epochs << 32) + <uint64_t>done)
             report.batch, report.cost, report.weight = self.batches - done, self.cost, self.weight
             while status == CBP_PAUSED:
-                PyErr_CheckSignals()
                 most = min([interval - self._opt.t % interval for interval in every]) if every else 0
                 with nogil:
                     status = cbp_epoch_for(self.plan.net, &self._mem, &self._opt, &data, rows, batch, rate,
                                            not per_batch, PATIENCE, most, &report)
                 self.batches, self.cost, self.weight = done + report.batch, report.cost, report.weight
-                if pause is not None and (status == CBP_PAUSED or (status == CBP_OK and not last)):
-                    pause()
+                if status == CBP_PAUSED or (status == CBP_OK and not last):
+                    self._breathe(pause)
             self.plan.check(CBP_OK if status == CBP_DIVERGED else status)
             if status != CBP_OK or last:
                 self.batches, self.cost, self.weight = 0, 0, 0

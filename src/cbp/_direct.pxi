@@ -33,7 +33,7 @@ cdef object call_predict(Direct net, PyObject **args, Py_ssize_t n, PyObject *na
         _X = narrowed(s.expects, &given[0])
         if read_inputs(&s, given[0]) and fits_outputs(&s, given[1]) and are_sound(&s, True, given[2]):
             out = memory.plan.new_outputs(&s) if is_none(given[1]) else <object>given[1]
-            memory.plan.outputs(memory._mem.theta, s.data.n, s.data.x, PyArray_DATA(<PyArrayObject *>out))
+            memory.plan.outputs(memory._mem.theta, s.data.n, s.data.x, PyArray_DATA(<PyArrayObject *>out), memory)
             return out
     return leave_to_friendly(&methods[PREDICT], net, args, n, names)
 

@@ -100,7 +100,8 @@ class Network(Textbook, Trainer, Curvature, Uncertain):
     A^(l-1); with a steepness s, A^l = g_l(s Z^l). The letters are those of the documentation's page on
     back-propagation.
 
-    Predicting may be done from any number of threads at once; training by one at a time.
+    Predicting may be done from any number of threads at once; training by one at a time. To do both at once predict
+    with a `snapshot`.
 
     Examples
     --------

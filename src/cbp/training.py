@@ -256,6 +256,7 @@ class Trainer(State):
         >>> net.target_scaling.center
         array([2.])
         """
+        self._memory.claim()
         self._reader = self._reader.learned(X, y, check_finite)
 
     def evaluate(
