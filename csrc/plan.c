@@ -214,9 +214,8 @@ static void copy_spec(cbp_net *net, const cbp_spec *spec) {
     net->input_dropout = spec->input_dropout;
 }
 
-/* Makes the plan of a spec that was checked at an address that is aligned for it */
+/* Makes the plan of a spec that was checked in zeroed memory that is aligned for it */
 static cbp_status fill_plan(cbp_net *net, const cbp_spec *spec) {
-    memset(net, 0, plan_bytes(spec));
     net->k = cbp_kern_for(spec->isa, spec->dtype);
     net->single_rows = 1;
     net->n_layers = spec->n_layers;
@@ -240,7 +239,7 @@ cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
     *out = NULL;
     cbp_status status = check(spec);
     if (status) return status;
-    cbp_net *const net = malloc(plan_bytes(spec));
+    cbp_net *const net = calloc(1, plan_bytes(spec));
     if (!net) return CBP_NO_MEMORY;
     status = fill_plan(net, spec);
     if (status)
@@ -264,9 +263,11 @@ cbp_status cbp_net_in(cbp_net **out, void *memory, size_t bytes, const cbp_spec 
     if (!memory) return CBP_NULL_ARGUMENT;
     cbp_status status = check(spec);
     if (status) return status;
-    if (bytes < plan_bytes(spec) + PLAN_ALIGN - 1) return CBP_NO_MEMORY;
+    const size_t needed = plan_bytes(spec);
+    if (bytes < needed + PLAN_ALIGN - 1) return CBP_NO_MEMORY;
     const uintptr_t at = ((uintptr_t)memory + PLAN_ALIGN - 1) / PLAN_ALIGN * PLAN_ALIGN;
     cbp_net *const net = (cbp_net *)at;
+    memset(net, 0, needed);
     status = fill_plan(net, spec);
     if (!status) *out = net;
     return status;
