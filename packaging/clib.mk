@@ -17,7 +17,7 @@ CLIB_FLAGS    = -std=gnu11 -O2 -fPIC -fvisibility=hidden -ffp-contract=off -ffun
 CLIB_HEADERS := csrc/cbp.h $(wildcard csrc/*.def)
 
 # 0.1.0 of the header, and what of it must be the same for programs to run: 0.1, from 1.0.0 on 1
-CLIB_VERSION   := $(shell awk '/^\#define CBP_VERSION_(MAJOR|MINOR|PATCH) / { v = v dot $$3; dot = "." } END { print v }' csrc/cbp.h)
+CLIB_VERSION   := $(shell awk '$$2 ~ /^CBP_VERSION_(MAJOR|MINOR|PATCH)$$/ { v = v dot $$3; dot = "." } END { print v }' csrc/cbp.h)
 CLIB_SOVERSION := $(shell echo $(CLIB_VERSION) | awk -F. '{ print $$1 == 0 ? $$1 "." $$2 : $$1 }')
 
 ifeq ($(shell uname -s),Darwin)

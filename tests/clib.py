@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / "build" / "clib-tests"
 PREFIX = PLACE / "prefix"
 OBJECTS = ROOT / "build" / "clib"
-STRICT = "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror".split()
+STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
 
 
 def needs(*programs):

@@ -242,7 +242,7 @@ def sensor(n):
         numbers = []
         for _ in range(2):
             state = (state * 1664525 + 1013904223) % 2**32
-            numbers.append(np.float32(state >> 8) * np.float32(2**-23) - np.float32(1))
+            numbers.append(np.float32(state >> 20) * np.float32(2**-11) - np.float32(1))
         value, temperature = numbers
         x = value - np.float32(0.25) * temperature - np.float32(0.125) * value * value
         yield np.array([[x, temperature]]), np.array([[value]])
