@@ -1,7 +1,7 @@
 /* static_memory.c - a sensor learns while it measures, and all memory is static: no malloc, no threads, no files.
  *
- * The sensor reads low when it is warm, and lower as it ages. Now and then a reference says what is true, and the
- * network makes one step of training. Prints by puts alone; docs/embed/c.md builds it for a desk and for a Cortex-M7.
+ * The sensor reads low when it is warm, and its curve is bent. A reference says what is true, and the network makes one
+ * step of training for each reading. Prints by puts alone; docs/embed/c.md builds it for a desk and for a Cortex-M7.
  */
 #include <cbp.h>
 #include <stdio.h>
@@ -19,7 +19,8 @@ static const float factory[PARAMS] = {
 
 /* All that the program ever uses. cbp_net_bytes and cbp_work_bytes say how much is needed; start checks that. */
 static float theta[PARAMS], grad[PARAMS];
-static char plan[768], work[2048];
+static char plan[768];
+static _Alignas(CBP_ALIGN) char work[2048];
 static cbp_net *net;
 static cbp_mem mem;
 
