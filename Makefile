@@ -15,7 +15,6 @@ export CIBW_CACHE_PATH  := $(XDG_CACHE_HOME)/cibuildwheel
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME
 
-C_SOURCES := $(wildcard csrc/*.c csrc/kern/*.c)
 SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd)
 C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch] tools/*.c bench/*.c)
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -23,11 +22,11 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-core test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint lint-workflows strict format docs wheel check-wheel try-wheel try-frozen identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-core test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint lint-workflows format docs wheel check-wheel try-wheel try-frozen identifiers dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "make PYTHON=python3.12 ... chooses the interpreter that .venv is made from"
 
 demo: $(STAMPS)/build           ## train on handwritten digits and show what came out
@@ -104,8 +103,7 @@ lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothin
 	$(BIN)/mypy
 	$(BIN)/validate-pyproject pyproject.toml
 
-strict:                         ## compile the C library with every warning an error
-	$(MAKE) clib CFLAGS="-Wall -Wextra -Werror"
+include packaging/clib.mk
 
 lint-workflows: $(STAMPS)/group-workflows ## actionlint, shellcheck and zizmor on what GitHub runs; nothing is asked of the network
 	PATH="$(CURDIR)/$(BIN):$$PATH" actionlint
@@ -135,11 +133,6 @@ try-frozen: $(STAMPS)/group-frozen ## cbp as a program of its own, made by PyIns
 
 identifiers: $(STAMPS)/group-cibuildwheel ## the wheels that cibuildwheel would build: those that are promised?
 	$(PY) tools/identifiers.py
-
-clib:                           ## the C library alone, no Python: build/clib/libcbp.a (CC=clang, CFLAGS=...)
-	rm -rf build/clib && mkdir -p build/clib
-	cd build/clib && $(CC) -std=c11 -O2 $(CFLAGS) -I../../csrc -c $(addprefix ../../,$(C_SOURCES))
-	$(AR) rcs build/clib/libcbp.a build/clib/*.o
 
 dev: $(STAMPS)/group-dev        ## everything for working on cbp, into .venv
 

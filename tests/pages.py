@@ -18,6 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import clib
+
 ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -27,6 +29,8 @@ OPTIONAL = {
     *("tensorboardX", "threadpoolctl", "torch"),
 }
 """Packages without which a page that imports them is left out."""
+INSTALLED = "$(pkg-config"
+"""What a page says that uses the installed C library."""
 IMPLIED = {"cbp.TensorBoard(": "tensorboardX", "KERAS_BACKEND": "jax", "cbp.sklearn": "sklearn"}
 """Packages that are wanted where a page says so without an import."""
 
@@ -84,6 +88,13 @@ def prepare(folder, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
 
+def install(page, monkeypatch):
+    """Install the C library, where a page builds programs with it, and tell pkg-config and the loader where it is."""
+    if INSTALLED in page.read_text(encoding="utf-8"):
+        for name, value in clib.environment(clib.installed()).items():
+            monkeypatch.setenv(name, value)
+
+
 def needs(page):
     """What this machine lacks to run a page, or nothing."""
     text = page.read_text(encoding="utf-8")
@@ -91,6 +102,8 @@ def needs(page):
         return "the page's commands are for a POSIX shell"
     if re.search(r"^\$ cc ", text, re.MULTILINE) and not shutil.which("cc"):
         return "no C compiler called cc"
+    if INSTALLED in text and (lacking := clib.lacks("pkg-config", "c++")):
+        return lacking
     wanted = set(re.findall(r"^(?:>>> )?(?:    )*(?:import|from) (\w+)", text, re.MULTILINE)) & OPTIONAL
     wanted |= {package for word, package in IMPLIED.items() if word in text}
     missing = sorted(name for name in wanted if not importlib.util.find_spec(name))
