@@ -1,13 +1,15 @@
 /* os.h - all that depends on the operating system, and nothing else: POSIX threads or Win32.
  *
- * Here: atomic integers, locks, threads, the clock, fork, and the processors a process may run on. Used by pool.c and
- * processors.c, which include it before any other header.
+ * Here: locks, threads, the clock, fork, and the processors a process may run on. Used by pool.c and processors.c,
+ * which include it before any other header.
  */
 #ifndef CBP_OS_H
 #define CBP_OS_H
 
 #ifdef _WIN32
+#ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
+#endif
 #include <windows.h>
 #else
 #ifndef _GNU_SOURCE
@@ -22,33 +24,9 @@
 
 #include <stdint.h>
 
+#include "atomic.h"
+
 enum { CBP_STACK = 1 << 20 }; /* bytes of stack for a thread of the pool, the same on every system */
-
-/* ---- atomic integers: what is written before a store or swap is seen after a load or swap that finds its value ----
- */
-
-#if defined(_MSC_VER) && !defined(__clang__)
-typedef volatile LONG cbp_atomic;
-static inline int cbp_load(const cbp_atomic *a) { return (int)ReadAcquire(a); }
-static inline void cbp_store(cbp_atomic *a, int value) { WriteRelease(a, value); }
-static inline int cbp_swap(cbp_atomic *a, int value) { return (int)InterlockedExchange(a, value); }
-/* a := to if it is `from`; whether it was */
-static inline int cbp_change(cbp_atomic *a, int from, int to) {
-    return InterlockedCompareExchange(a, to, from) == from;
-}
-#else
-#include <stdatomic.h>
-typedef atomic_int cbp_atomic;
-static inline int cbp_load(const cbp_atomic *a) { return atomic_load_explicit(a, memory_order_acquire); }
-static inline void cbp_store(cbp_atomic *a, int value) { atomic_store_explicit(a, value, memory_order_release); }
-static inline int cbp_swap(cbp_atomic *a, int value) {
-    return atomic_exchange_explicit(a, value, memory_order_acq_rel);
-}
-/* a := to if it is `from`; whether it was */
-static inline int cbp_change(cbp_atomic *a, int from, int to) {
-    return atomic_compare_exchange_strong_explicit(a, &from, to, memory_order_acq_rel, memory_order_acquire);
-}
-#endif
 
 #ifdef _WIN32
 

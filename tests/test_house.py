@@ -29,7 +29,8 @@ WIDEST_LINE = 120
 INCLUDES = {
     "cbp.h": ["*.def"],
     "prim.h": [],
-    "os.h": [],
+    "atomic.h": [],
+    "os.h": ["atomic.h"],
     "pool.h": ["cbp.h"],
     "kern.h": ["cbp.h"],
     "net.h": ["kern.h", "pool.h"],
@@ -48,10 +49,11 @@ INCLUDES = {
 }
 # The same for Cython: which of our own .pxd files a file may read
 CIMPORTS = {
-    "_core.pyx": {"_arrays", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables"},
+    "_core.pyx": {"_arrays", "_atomic", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables"},
     "_describing.pxd": {"_arrays", "_c", "_reading"},
     "_own_loss.pxd": {"_arrays"},
     "_reading.pxd": {"_arrays", "_c"},
+    "_atomic.pxd": set(),
     "_tables.pxd": {"_c"},
     "_arrays.pxd": {"_c"},
     "_method.pxd": set(),

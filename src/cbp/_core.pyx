@@ -23,6 +23,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from cbp._arrays cimport *
+from cbp._atomic cimport *
 from cbp._c cimport *
 from cbp._describing cimport *
 from cbp._method cimport *
@@ -229,7 +230,8 @@ cdef class Memory:
     cdef cbp_noise _noise
     cdef size_t _capacity
     cdef Py_ssize_t _rows
-    cdef bint _forward, _backward, _busy, _single
+    cdef bint _forward, _backward, _single
+    cdef cbp_atomic _busy  # 1 while a call has taken it, from a thread with the interpreter's lock or without
 
     def __cinit__(self, Plan plan, theta):
         self.plan = plan
@@ -263,17 +265,12 @@ cdef class Memory:
 
     cdef int _enter(self) except -1:
         """Take the memory for one call, which calls _leave at its end, whatever happens."""
-        cdef bint busy
-        with cython.critical_section(self):
-            busy = self._busy
-            self._busy = True
-        if busy:
+        if cbp_swap(&self._busy, 1):
             raise RuntimeError("this network is being trained in another thread; use a copy() per thread")
         return 0
 
-    cdef void _leave(self) noexcept:
-        with cython.critical_section(self):
-            self._busy = False
+    cdef void _leave(self) noexcept nogil:
+        cbp_store(&self._busy, 0)
 
     cdef int _reserve(self, Py_ssize_t rows, cbp_mode mode) except -1:
         """A workspace for so many rows. A new one does not touch the views of the old one."""
