@@ -16,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME
 
 C_SOURCES := $(wildcard csrc/*.c csrc/kern/*.c)
-SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd)
+SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd src/cbp/*.pxi)
 C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch] tools/*.c bench/*.c)
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
@@ -44,8 +44,8 @@ test-c: $(STAMPS)/group-test    ## the C unit tests alone
 test-py: $(STAMPS)/group-test   ## the Python tests alone
 	$(PYTEST) --ignore=tests/c
 
-test-peers: $(STAMPS)/group-test-peers ## against PyTorch and others, which it installs: optimisers, curvature, modules, ONNX files
-	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_docs.py -k "peers or pytorch"
+test-peers: $(STAMPS)/group-test-peers ## against PyTorch, Numba and others, which it installs: optimisers, curvature, modules, ONNX files, addresses
+	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_pointers.py tests/test_docs.py -k "peers or pytorch or pointers"
 
 test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
 	$(PY) tools/same_bits.py $(BITS)
@@ -96,7 +96,7 @@ races: $(STAMPS)/group-test     ## the C unit tests under the thread sanitizer
 lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/cbp
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/cbp docs/examples tests
 	$(BIN)/clang-format --dry-run -Werror $(C_FORMAT)
 	$(BIN)/mypy
 	$(BIN)/validate-pyproject pyproject.toml

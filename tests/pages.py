@@ -27,6 +27,8 @@ OPTIONAL = {
     *("tensorboardX", "threadpoolctl", "torch"),
 }
 """Packages without which a page that imports them is left out."""
+ALONE = {"cffi", "numba"}
+"""Packages without which a block that imports them is left out, and no other: the page goes on without it."""
 IMPLIED = {"cbp.TensorBoard(": "tensorboardX", "KERAS_BACKEND": "jax", "cbp.sklearn": "sklearn"}
 """Packages that are wanted where a page says so without an import."""
 
@@ -84,6 +86,13 @@ def prepare(folder, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
 
+def lacks(text, packages):
+    """Those of the packages that a text imports and that are not installed."""
+    imported = re.findall(r"^(?:>>> )?(?:    )*(?:import|from) (.+)", text, re.MULTILINE)
+    wanted = {name for line in imported for name in re.findall(r"\w+", line)} & packages
+    return {name for name in wanted if not importlib.util.find_spec(name)}
+
+
 def needs(page):
     """What this machine lacks to run a page, or nothing."""
     text = page.read_text(encoding="utf-8")
@@ -104,6 +113,8 @@ def run_page(page, ready):
         for language, line, text, printed in blocks(page):
             if language == "console":
                 run_console(page, line, text, ready)
+            elif lacks(text, ALONE):
+                continue
             elif ">>>" in text:
                 run_doctest(page, line, text, names)
             else:
