@@ -324,8 +324,10 @@ def test_learning_beside_the_pendulum_is_train_step(swing):
     state, states = np.array([2.0, 0.0]), np.empty((51, 2))
     states[0] = state
     swing.swing(state.copy(), states[1:])
-    losses = [other.train_step(before, (after - before) / 0.05, 0.1) for before, after in itertools.pairwise(states)]
-    assert swing.learn(net, state, 50, 0.1) == sum(losses) / 50
+    total = 0.0
+    for before, after in itertools.pairwise(states):
+        total += other.train_step(before, (after - before) / 0.05, 0.1)
+    assert swing.learn(net, state, 50, 0.1) == total / 50
     assert net.params.tobytes() == other.params.tobytes()
     assert state.tobytes() == states[-1].tobytes()
 
