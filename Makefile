@@ -15,7 +15,7 @@ export CIBW_CACHE_PATH  := $(XDG_CACHE_HOME)/cibuildwheel
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME
 
-SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd)
+SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd src/cbp/*.pxi)
 C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch] tools/*.c bench/*.c)
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
@@ -46,8 +46,8 @@ test-py: $(STAMPS)/group-test   ## the Python tests alone
 test-core: $(STAMPS)/group-test-core ## the tests that want no other package than NumPy, as wheels and free-threaded Pythons are tested
 	$(PYTEST)
 
-test-peers: $(STAMPS)/group-test-peers ## against PyTorch and others, which it installs: optimisers, curvature, modules, ONNX files
-	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_docs.py -k "peers or pytorch"
+test-peers: $(STAMPS)/group-test-peers ## against PyTorch, Numba and others, which it installs: optimisers, curvature, modules, ONNX files, addresses
+	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_pointers.py tests/test_docs.py -k "peers or pytorch or pointers"
 
 test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
 	$(PY) tools/same_bits.py $(BITS)
@@ -98,7 +98,7 @@ races: $(STAMPS)/group-test     ## the C unit tests under the thread sanitizer
 lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/cbp
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/cbp docs/examples tests
 	$(BIN)/clang-format --dry-run -Werror $(C_FORMAT)
 	$(BIN)/mypy
 	$(BIN)/validate-pyproject pyproject.toml

@@ -31,6 +31,8 @@ OPTIONAL = {
 """Packages without which a page that imports them is left out."""
 INSTALLED = "$(pkg-config"
 """What a page says that uses the installed C library."""
+ALONE = {"cffi", "numba"}
+"""Packages without which a block that imports them is left out, and no other: the page goes on without it."""
 IMPLIED = {"cbp.TensorBoard(": "tensorboardX", "KERAS_BACKEND": "jax", "cbp.sklearn": "sklearn"}
 """Packages that are wanted where a page says so without an import."""
 
@@ -93,6 +95,11 @@ def install(page, monkeypatch):
     if INSTALLED in page.read_text(encoding="utf-8"):
         for name, value in clib.environment(clib.installed()).items():
             monkeypatch.setenv(name, value)
+def lacks(text, packages):
+    """Those of the packages that a text imports and that are not installed."""
+    imported = re.findall(r"^(?:>>> )?(?:    )*(?:import|from) (.+)", text, re.MULTILINE)
+    wanted = {name for line in imported for name in re.findall(r"\w+", line)} & packages
+    return {name for name in wanted if not importlib.util.find_spec(name)}
 
 
 def needs(page):
@@ -117,6 +124,8 @@ def run_page(page, ready):
         for language, line, text, printed in blocks(page):
             if language == "console":
                 run_console(page, line, text, ready)
+            elif lacks(text, ALONE):
+                continue
             elif ">>>" in text:
                 run_doctest(page, line, text, names)
             else:

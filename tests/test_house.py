@@ -49,7 +49,12 @@ INCLUDES = {
 }
 # The same for Cython: which of our own .pxd files a file may read
 CIMPORTS = {
-    "_core.pyx": {"_arrays", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables", "_turns"},
+    "_core.pyx": {
+        *("_arrays", "_atomic", "_c", "_describing", "_handle", "_method", "_own_loss", "_reading", "_tables", "_turns"),
+    },
+    "__init__.pxd": {"_c", "_core"},
+    "_core.pxd": {"_c"},
+    "_handle.pxd": {"_atomic", "_c", "_turns"},
     "_describing.pxd": {"_arrays", "_c", "_reading"},
     "_own_loss.pxd": {"_arrays"},
     "_reading.pxd": {"_arrays", "_c"},
