@@ -252,7 +252,8 @@ cdef class Memory(Shared):
         self.scales = inputs is not None or targets is not None
         if self.scales:
             made = Scaled(self.plan, inputs, targets)
-            self._scalings = [*(self._scalings or ()), made]  # all of them for good: a thread without the interpreter may be using the one before
+            # All of them for good: a thread without the interpreter may be using the one before
+            self._scalings = [*(self._scalings or ()), made]
             cbp_store_pointer(&self._handle.scales, &made.it)
 
     @property
