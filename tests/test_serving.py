@@ -104,7 +104,7 @@ def test_the_training_among_readers_has_the_bits_of_one_alone():
 
     def read():
         while not done.is_set():
-            assert np.isfinite(net.predict(X)).all()
+            assert np.isfinite(net.predict(X[:200])).all()
 
     with ThreadPoolExecutor(READERS) as pool:
         readers = [pool.submit(read) for _ in range(READERS)]
