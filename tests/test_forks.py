@@ -110,39 +110,6 @@ def test_children_of_the_training_itself_go_on_with_it(count, among_threads):
     assert run_python(HEAD + program) == "True True"
 
 
-AN_OTHER_S_NETWORK = """
-net = cbp.Network([300, 100, 10], seed=0)
-inside = threading.Event()
-
-
-class Wait(cbp.Callback):
-    updates = 1
-
-    def on_pause(self, state):
-        inside.set()
-        done.wait()
-
-
-waiting = threading.Thread(target=net.fit, args=(X, Y), kwargs={"callbacks": Wait()})
-waiting.start()
-inside.wait()
-child = forked()
-if child is None:
-    try:
-        net.train_step(X[0], Y[0], 0.1)
-    except RuntimeError as refusal:
-        leave("being trained in another thread" in str(refusal) and net.predict(X).shape == (256, 10))
-    leave(False)
-print(well(child))
-done.set()
-"""
-
-
-def test_a_network_that_another_thread_was_training_is_refused_in_the_child():
-    """Its thread is not there, and it is left in the middle of an update."""
-    assert run_python(HEAD + AN_OTHER_S_NETWORK) == "True"
-
-
 CHILD_EQUALS_PARENT = """
 net = trained(3)
 read, write = os.pipe()

@@ -87,21 +87,25 @@ def test_threads_may_import_cbp_at_the_same_moment():
 # ---- one network: one trains, or is refused ----
 
 
+def made(train, times):
+    """How many of so many trainings were not refused because another thread was training."""
+    done = 0
+    for _ in range(times):
+        try:
+            train()
+        except RuntimeError as refusal:
+            if str(refusal) != REFUSAL:
+                raise
+        else:
+            done += 1
+    return done
+
+
 def test_steps_of_many_threads_are_made_whole_or_refused():
     """All take the same step: as many as were not refused lead from the first weights to the last."""
     net, alone = network(), network()
-
-    def train(_):
-        made = 0
-        for _ in range(40 * MANY):
-            try:
-                net.train_step(X, Y, 0.01)
-                made += 1
-            except RuntimeError as refusal:
-                assert str(refusal) == REFUSAL
-        return made
-
-    for _ in range(sum(at_once(train))):
+    steps = at_once(lambda _: made(lambda: net.train_step(X, Y, 0.01), 40 * MANY))
+    for _ in range(sum(steps)):
         alone.train_step(X, Y, 0.01)
     assert net == alone
 
@@ -113,17 +117,7 @@ def test_trainings_of_many_threads_are_made_whole_or_refused():
     def fit(model):
         model.fit(X, Y, epochs=3, batch_size=64, optimizer=cbp.optimizers.Adam(1e-3), progress=False)
 
-    def train(_):
-        made = 0
-        for _ in range(4 * MANY):
-            try:
-                fit(net)
-                made += 1
-            except RuntimeError as refusal:
-                assert str(refusal) == REFUSAL
-        return made
-
-    for _ in range(sum(at_once(train))):
+    for _ in range(sum(at_once(lambda _: made(lambda: fit(net), 4 * MANY)))):
         fit(alone)
     assert net.epoch == alone.epoch > 0
     assert net == alone
@@ -217,6 +211,7 @@ def test_activations_and_deltas_of_a_network_in_training_can_be_looked_at():
 
 def test_files_written_while_another_thread_trains_can_be_read(tmp_path):
     net, done = network(), threading.Event()
+    net.partial_fit(X, Y)
 
     def work(number):
         if number == 0:
