@@ -1,10 +1,10 @@
 """How does predicting scale with threads, while nobody trains and while one thread trains and swaps the network?
 
-Threads of Python predict with one network, each rows of its own, for a while; the threads of cbp's pool are left out
-(one). The table has predictions a second of all threads together, the best of the rounds; how many times those of one
-thread without training that is; and the processor time of a prediction, the least of the rounds, which tells what
-threads cost each other even where other programs take the processors away. Where the interpreter has a global lock, small predictions hold it: they take about
-as long as to let go of it. An interpreter without one runs everything side by side.
+Threads of Python predict with one network, each rows of its own, for a while; cbp's own pool is left out (one thread).
+The table has predictions a second of all threads together, the best of the rounds; how many times those of one thread
+without training that is; and the processor time of a prediction, the least of the rounds, which tells what threads
+cost each other even where other programs take the processors away. Where the interpreter has a global lock, small
+predictions hold it: to let go of it would take as long. An interpreter without one runs everything side by side.
 
 examples:
     python bench/serving.py                                 half a minute
