@@ -1,4 +1,4 @@
-"""The same with PyTorch, which has an OpenMP and a flag for subnormal numbers of its own, and JAX: `make test-peers`."""
+"""The same with JAX, and with PyTorch, which has an OpenMP and a flag for subnormal numbers: `make test-peers`."""
 
 import pytest
 from test_other_libraries import check_order, model, needed, run  # noqa: F401 - model is a fixture

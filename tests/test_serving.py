@@ -98,7 +98,7 @@ def test_readers_see_whole_versions_while_another_thread_trains_and_swaps(rows):
             assert (seen[0], seen[-1]) == (0, VERSIONS - 1)
 
 
-def test_the_training_among_readers_has_the_bits_of_one_alone():
+def test_readers_of_a_network_in_training_change_no_bit_of_it():
     *_, last = versions()
     net, done = network(), threading.Event()
 

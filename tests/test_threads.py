@@ -10,8 +10,8 @@ import pytest
 import cbp
 from cbp import _core
 
-X = np.zeros((20_000, 64), np.float32)
-Y = np.zeros((20_000, 32), np.float32)
+X = np.zeros((2_000, 64), np.float32)
+Y = np.zeros((2_000, 32), np.float32)
 ATTEMPTS = {
     "gradient": lambda memory: memory.gradient(X[:1], Y[:1]),
     "forward": lambda memory: memory.forward(X[:1]),
@@ -59,7 +59,7 @@ def test_training_in_two_threads_is_refused(attempt):
     memory.gradient(X[:2], Y[:2])
 
 
-def test_predicting_while_another_thread_trains():
+def test_predicting_with_a_network_in_training():
     net = cbp.Network([64, 128, 32], output="identity", seed=0)
     done = threading.Event()
 
@@ -71,13 +71,13 @@ def test_predicting_while_another_thread_trains():
     for reader in readers:
         reader.start()
     try:
-        net.fit(X, Y, epochs=2)
+        net.fit(X, Y, epochs=20)
     finally:
         done.set()
         for reader in readers:
             reader.join()
     again = cbp.Network([64, 128, 32], output="identity", seed=0)
-    again.fit(X, Y, epochs=2)
+    again.fit(X, Y, epochs=20)
     assert net == again
 
 
