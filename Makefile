@@ -22,7 +22,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-core test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint lint-workflows format docs wheel check-wheel try-wheel try-frozen identifiers dev clean
+.PHONY: $(shell awk -F: '/^[a-z][a-z-]*:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -48,6 +48,12 @@ test-core: $(STAMPS)/group-test-core ## the tests that want no other package tha
 
 test-peers: $(STAMPS)/group-test-peers ## against PyTorch, Numba and others, which it installs: optimisers, curvature, modules, ONNX files, addresses
 	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_pointers.py tests/test_docs.py -k "peers or pytorch or pointers"
+
+# Python without a global lock, its environment, and the tests that are about threads and processes
+FREE     := .cache/free-threaded/venv/bin/python
+THREADED := $(patsubst %,tests/test_%.py,free_threads serving threads pool forks flat_memory threads_among_others)
+test-free-threaded: $(STAMPS)/free-threaded ## the tests about threads in a Python without a global lock, found here or built
+	$(FREE) -m pytest -q -p no:xdist $(THREADED)
 
 test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
 	$(PY) tools/same_bits.py $(BITS)
@@ -90,10 +96,19 @@ sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefi
 
 # The thread sanitizer wants memory where older ones expect it: without random addresses, where that may be switched off.
 # Left out: what takes long and never starts a thread.
+UNRANDOM = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 RACED := tests/c $(patsubst %,--ignore=tests/c/test_%.c,online math fma product)
 races: $(STAMPS)/group-test     ## the C unit tests under the thread sanitizer
-	CBP_QUICK=1 CFLAGS="$(RACES)" CBP_C_WRAPPER="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
+	CBP_QUICK=1 CFLAGS="$(RACES)" CBP_C_WRAPPER="$(UNRANDOM)" \
 	  $(PYTEST) $(RACED)
+
+# The interpreter is not instrumented, nor need it be: the sanitizer sees its global lock, a mutex. Left out: tests that
+# predict with parameters that another thread is writing, which is allowed, and is what the sanitizer is there to find.
+RACES_BUILD := build/races
+races-python: $(STAMPS)/races   ## the extension module under the thread sanitizer: eight threads predict, one trains and swaps
+	PYTHONPATH=$(RACES_BUILD)/lib OPENBLAS_NUM_THREADS=1 TSAN_OPTIONS=exitcode=66 $(UNRANDOM) \
+	  env LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) \
+	  $(PY) -m pytest -q -s -p no:xdist tests/test_serving.py tests/test_threads.py -k "not in_training"
 
 lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed
 	$(BIN)/ruff check .
@@ -152,6 +167,18 @@ $(STAMPS)/venv: pyproject.toml
 
 $(STAMPS)/build: $(STAMPS)/venv setup.py $(SOURCES)
 	$(PIP) --no-build-isolation -e ".[demo]"
+	touch $@
+
+$(STAMPS)/races: $(STAMPS)/group-test setup.py $(SOURCES)
+	CC=gcc CFLAGS="$(RACES)" LDFLAGS=-fsanitize=thread \
+	  $(PY) setup.py -q build --build-base $(RACES_BUILD) --build-lib $(RACES_BUILD)/lib
+	touch $@
+
+$(STAMPS)/free-threaded: $(STAMPS)/venv setup.py tools/free_threaded.py $(SOURCES)
+	$(PY) tools/free_threaded.py .cache/free-threaded/venv
+	$(FREE) -m pip install -q --upgrade pip
+	$(FREE) -m pip install -q --only-binary :all: --group test-core joblib threadpoolctl
+	$(FREE) -m pip install -q --no-build-isolation --no-deps .
 	touch $@
 
 $(STAMPS)/group-%: $(STAMPS)/build

@@ -50,7 +50,8 @@ INCLUDES = {
 # The same for Cython: which of our own .pxd files a file may read
 CIMPORTS = {
     "_core.pyx": {
-        *("_arrays", "_atomic", "_c", "_describing", "_handle", "_method", "_own_loss", "_reading", "_tables", "_turns"),
+        *("_arrays", "_atomic", "_c", "_describing", "_handle", "_method", "_own_loss", "_reading", "_tables"),
+        "_turns",
     },
     "__init__.pxd": {"_c", "_core"},
     "_core.pxd": {"_c"},

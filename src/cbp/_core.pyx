@@ -291,9 +291,10 @@ cdef class Memory(Shared):
         if need == 0:
             check(CBP_TOO_LARGE)
         if need > self._capacity:
-            self._work = new_zeros(np.dtype("u1"), 1, need, True)
-            self._mem.work = PyArray_DATA(<PyArrayObject *>self._work)
-            self._capacity = need
+            work = new_zeros(np.dtype("u1"), 1, need, True)
+            with cython.critical_section(self):  # another thread may be looking at the activations
+                self._work, self._capacity = work, need
+                self._mem.work = PyArray_DATA(<PyArrayObject *>work)
         return 0
 
     cdef int _begin(self, X, Py_ssize_t rows, bint single, noise=None) except -1:
@@ -301,8 +302,9 @@ cdef class Memory(Shared):
         self._mem.noise = NULL
         if rows != self._rows:
             self._reserve(rows, CBP_TRAIN)
-        self._x, self._rows, self._single = X, rows, single
-        self._forward = self._backward = False
+        with cython.critical_section(self):
+            self._x, self._rows, self._single = X, rows, single
+            self._forward = self._backward = False
         if noise is not None:
             self._draw(noise)
         return 0
@@ -510,16 +512,18 @@ cdef class Memory(Shared):
 
     def activations(self):
         """[X, A^1, .., A^L] of the last forward or gradient; X as noise left it."""
-        if not (self._forward or self._backward):
-            raise RuntimeError("no activations yet: call forward(X), gradient(X, y) or train_step(X, y, ...)")
-        first = self._batch() if self._mem.noise == NULL or not self.plan.noisy_inputs else self._view(CBP_A, 0)
-        return [first] + [self._view(CBP_A, l) for l in range(1, self.plan.n_layers + 1)]
+        with cython.critical_section(self):
+            if not (self._forward or self._backward):
+                raise RuntimeError("no activations yet: call forward(X), gradient(X, y) or train_step(X, y, ...)")
+            first = self._batch() if self._mem.noise == NULL or not self.plan.noisy_inputs else self._view(CBP_A, 0)
+            return [first] + [self._view(CBP_A, l) for l in range(1, self.plan.n_layers + 1)]
 
     def deltas(self):
         """[None, delta^1, .., delta^L] of the last backward or gradient."""
-        if not self._backward:
-            raise RuntimeError("no deltas yet: call backward(Y), gradient(X, y) or train_step(X, y, ...)")
-        return [None] + [self._view(CBP_D, l) for l in range(1, self.plan.n_layers + 1)]
+        with cython.critical_section(self):
+            if not self._backward:
+                raise RuntimeError("no deltas yet: call backward(Y), gradient(X, y) or train_step(X, y, ...)")
+            return [None] + [self._view(CBP_D, l) for l in range(1, self.plan.n_layers + 1)]
 
 
 # ---- calls from C ----

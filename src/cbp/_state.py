@@ -52,6 +52,7 @@ class State(_core.Network):
         self._method: Method | None = None  # in the place of an optimiser
         self._method_state: MethodState | None = None
         self._pass_shape = [0, 0]  # rows and batch size of the pass that `unfinished` tells of
+        self._trainers: dict[int, tuple[int]] = {}  # the thread that trains, by process; see Trainer._alone
         self.metadata = {}
 
     @property
