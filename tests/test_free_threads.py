@@ -159,6 +159,7 @@ LOOKS = {
     "predict one": lambda net: net.predict(X[0]),
     "loss": lambda net: net.loss(X, Y),
     "copy": lambda net: net.copy().predict(X),
+    "snapshot": lambda net: net.snapshot().predict(X),
     "==": lambda net: net == net.copy() or True,
     "get_config": lambda net: cbp.Network.from_config(net.get_config()),
     "repr": repr,
