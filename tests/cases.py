@@ -1,7 +1,7 @@
 """Tables of cases in one test: where a case is one short comparison, pytest's own work for an item is most of its time.
 
-`each` stands where pytest.mark.parametrize would. Every case runs, and a failure names all that failed. What one wants to
-choose by name (`-k`), to skip or to give a fixture of its own stays an item: there pytest.mark.parametrize is right.
+`each_of` stands where pytest.mark.parametrize would. Every case runs, and a failure names all that failed. What one
+wants to choose by name (`-k`), to skip or to give a fixture of its own stays an item of pytest.mark.parametrize.
 """
 
 import inspect
@@ -17,7 +17,7 @@ def label(value: Any) -> str:
     return "-".join(map(label, value)) if isinstance(value, tuple) else str(value)
 
 
-def each(names: str, table: Iterable[Any], ids: Callable[[Any], str] = label) -> Callable[[Callable], Callable]:
+def each_of(names: str, table: Iterable[Any], ids: Callable[[Any], str] = label) -> Callable[[Callable], Callable]:
     """Run a test with every row of a table, in one item.
 
     Parameters

@@ -3,10 +3,10 @@
 import inspect
 
 import pytest
-from cases import each
+from cases import each_of
 
 
-@each("a, b", [(1, 2), (2, 3), (4, 5)])
+@each_of("a, b", [(1, 2), (2, 3), (4, 5)])
 def test_every_row_is_tried(a, b):
     assert b == a + 1
 
@@ -14,8 +14,8 @@ def test_every_row_is_tried(a, b):
 def test_all_that_fail_are_named():
     tried = []
 
-    @each("isa", ["scalar", "avx2"])
-    @each("n, unit", [(number, ("tanh", 0.5)) for number in range(8)])
+    @each_of("isa", ["scalar", "avx2"])
+    @each_of("n, unit", [(number, ("tanh", 0.5)) for number in range(8)])
     def odd(n, unit, isa):
         tried.append((isa, n))
         assert n % 2, "even"
@@ -30,7 +30,7 @@ def test_all_that_fail_are_named():
 
 
 def test_fixtures_are_left_to_pytest():
-    @each("a", [1])
+    @each_of("a", [1])
     def takes(a, tmp_path):
         assert (a, tmp_path) == (1, 2)
 
@@ -40,6 +40,6 @@ def test_fixtures_are_left_to_pytest():
 
 def test_a_table_of_nothing_or_of_something_else_is_refused():
     with pytest.raises(ValueError, match="no case for a"):
-        each("a", [])
+        each_of("a", [])
     with pytest.raises(ValueError, match="does not take b"):
-        each("b", [1])(lambda a: None)
+        each_of("b", [1])(lambda a: None)

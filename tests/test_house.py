@@ -10,7 +10,7 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from cases import each
+from cases import each_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "cbp"
@@ -78,7 +78,7 @@ def short(path: Path) -> str:
 
 def each_file(paths: list[Path]) -> Callable[[Callable], Callable]:
     """Run a test with every file."""
-    return each("path", paths, ids=short)
+    return each_of("path", paths, ids=short)
 
 
 # ---- C ----
@@ -196,7 +196,7 @@ def test_python_imports_have_no_circles() -> None:
     TopologicalSorter(graph).prepare()
 
 
-@each("name", GROUND)
+@each_of("name", GROUND)
 def test_the_ground_imports_only_what_lies_below_it(name: str) -> None:
     assert own(NAMES[name]) <= GROUND[name]
 

@@ -7,7 +7,7 @@ c/bits.def tie this machine and compiler to all the others: they are compared wi
 import bits
 import numpy as np
 import pytest
-from cases import each
+from cases import each_of
 from helpers import DTYPES, core_plan, hidden_and_output, problem, uniform_layer, unit_activations
 from reference import Oracle, rows
 
@@ -49,7 +49,7 @@ def agree(oracle, dtype, isa, m, *args):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@each("shape", SHAPES)
+@each_of("shape", SHAPES)
 def test_odd_shapes(shape, dtype, isa):
     units = tuple(map(mixed, shape[1:]))
     for m in ROWS:
@@ -58,7 +58,7 @@ def test_odd_shapes(shape, dtype, isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@each("hidden, output", hidden_and_output())
+@each_of("hidden, output", hidden_and_output())
 def test_every_activation_and_loss(hidden, output, dtype, isa):
     name, arg, loss = output
     oracle = Oracle((5, 11, 7), (uniform_layer(11, *hidden), uniform_layer(7, name, arg)), loss, "sum")
@@ -68,7 +68,7 @@ def test_every_activation_and_loss(hidden, output, dtype, isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@each("optimizer", rows("optimizers"))
+@each_of("optimizer", rows("optimizers"))
 def test_every_optimizer(optimizer, dtype, isa):
     row = rows("optimizers")[optimizer]
     oracle = Oracle((7, 13, 3), (mixed(13), mixed(3)), "half_squared_error")
@@ -84,7 +84,7 @@ def test_long_sums(dtype, isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@each("name, arg", UNIT_ACTIVATIONS)
+@each_of("name, arg", UNIT_ACTIVATIONS)
 def test_activations_over_the_whole_range(name, arg, dtype, isa):
     integers = np.random.default_rng(30).integers(0, 2**32, 40_000 * np.dtype(dtype).itemsize // 4, dtype=np.uint32)
     z = integers.view(dtype)
@@ -100,7 +100,7 @@ def test_activations_over_the_whole_range(name, arg, dtype, isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@each("rule", rows("initializers"))
+@each_of("rule", rows("initializers"))
 def test_every_initializer(rule, dtype, isa):
     oracle = Oracle((13, 37, 5), (mixed(37), mixed(5)), "half_squared_error")
     args = [0.7, 1.5]  # ignored where a rule has none
