@@ -42,7 +42,7 @@ class Copy:
         environment = {
             **os.environ,
             "PYTHONPATH": str(self.folder / "src"),
-            "CFLAGS": "-O0",
+            "CFLAGS": "-Og",
             "CBP_C_OBJECTS": str(self.folder / "build"),
         }
         done = subprocess.run(
