@@ -58,7 +58,9 @@ def compiler() -> Any:
 
 def digest(paths: Iterable[Path]) -> str:
     """Hash of the files' content, the flags and the compiler."""
-    text = hashlib.sha256(repr([flags(), flags(of_program=True), os.environ.get("CC"), os.environ.get("LDFLAGS")]).encode())
+    text = hashlib.sha256(
+        repr([flags(), flags(of_program=True), os.environ.get("CC"), os.environ.get("LDFLAGS")]).encode()
+    )
     for path in sorted(paths):
         text.update(path.name.encode() + b"\0" + path.read_bytes())
     return text.hexdigest()[:16]
