@@ -15,19 +15,18 @@ export CIBW_CACHE_PATH  := $(XDG_CACHE_HOME)/cibuildwheel
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-C_SOURCES := $(wildcard csrc/*.c csrc/kern/*.c)
-SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd)
+SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd src/cbp/*.pxi)
 C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch] tools/*.c bench/*.c)
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: $(shell awk -F: '/^[a-z][a-z-]*:/ { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
 
 help:           ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "make PYTHON=python3.12 ... chooses the interpreter that .venv is made from"
 
 demo: $(STAMPS)/build           ## train on handwritten digits and show what came out
@@ -44,8 +43,17 @@ test-c: $(STAMPS)/group-test    ## the C unit tests alone
 test-py: $(STAMPS)/group-test   ## the Python tests alone
 	$(PYTEST) --ignore=tests/c
 
-test-peers: $(STAMPS)/group-test-peers ## against PyTorch and others, which it installs: optimisers, curvature, modules, ONNX files
-	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_docs.py -k "peers or pytorch"
+test-core: $(STAMPS)/group-test-core ## the tests that want no other package than NumPy, as wheels and free-threaded Pythons are tested
+	$(PYTEST)
+
+test-peers: $(STAMPS)/group-test-peers ## against PyTorch, Numba and others, which it installs: optimisers, curvature, modules, ONNX files, addresses
+	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_pointers.py tests/test_docs.py -k "peers or pytorch or pointers"
+
+# Python without a global lock, its environment, and the tests that are about threads and processes
+FREE     := .cache/free-threaded/venv/bin/python
+THREADED := $(patsubst %,tests/test_%.py,free_threads serving threads pool forks flat_memory threads_among_others)
+test-free-threaded: $(STAMPS)/free-threaded ## the tests about threads in a Python without a global lock, found here or built
+	$(FREE) -m pytest -q -p no:xdist $(THREADED)
 
 test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
 	$(PY) tools/same_bits.py $(BITS)
@@ -88,21 +96,33 @@ sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefi
 
 # The thread sanitizer wants memory where older ones expect it: without random addresses, where that may be switched off.
 # Left out: what takes long and never starts a thread.
+UNRANDOM = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 RACED := tests/c $(patsubst %,--ignore=tests/c/test_%.c,online math fma product)
 races: $(STAMPS)/group-test     ## the C unit tests under the thread sanitizer
-	CBP_QUICK=1 CFLAGS="$(RACES)" CBP_C_WRAPPER="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
+	CBP_QUICK=1 CFLAGS="$(RACES)" CBP_C_WRAPPER="$(UNRANDOM)" \
 	  $(PYTEST) $(RACED)
+
+# The interpreter is not instrumented, nor need it be: the sanitizer sees its global lock, a mutex. Left out: tests that
+# predict with parameters that another thread is writing, which is allowed, and is what the sanitizer is there to find.
+RACES_BUILD := build/races
+races-python: $(STAMPS)/races   ## the extension module under the thread sanitizer: eight threads predict, one trains and swaps
+	PYTHONPATH=$(RACES_BUILD)/lib OPENBLAS_NUM_THREADS=1 TSAN_OPTIONS=exitcode=66 $(UNRANDOM) \
+	  env LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) \
+	  $(PY) -m pytest -q -s -p no:xdist tests/test_serving.py tests/test_threads.py -k "not in_training"
 
 lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/cbp
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/cbp docs/examples tests
 	$(BIN)/clang-format --dry-run -Werror $(C_FORMAT)
 	$(BIN)/mypy
 	$(BIN)/validate-pyproject pyproject.toml
 
-strict:                         ## every warning of the compiler an error; those that need its optimiser: CBP_STRICT=1 make test-c
-	$(CC) -std=c11 -fsyntax-only -Wall -Wextra -Werror -Icsrc $(C_SOURCES)
+include packaging/clib.mk
+
+lint-workflows: $(STAMPS)/group-workflows ## actionlint, shellcheck and zizmor on what GitHub runs; nothing is asked of the network
+	PATH="$(CURDIR)/$(BIN):$$PATH" actionlint
+	$(BIN)/zizmor --offline --persona pedantic --no-progress --quiet .
 
 format: $(STAMPS)/group-lint    ## lay out Python and C as lint wants them
 	$(BIN)/ruff check --fix-only .
@@ -123,15 +143,11 @@ check-wheel: wheel $(STAMPS)/group-wheel ## is it abi3, small, complete, and fre
 try-wheel: wheel                ## the wheel with NumPy alone, in every Python from 3.11 on that can be found
 	$(PY) tools/try_wheel.py dist/*.whl
 
-identifiers: $(STAMPS)/group-wheel ## the wheels that cibuildwheel would build from this configuration
-	$(BIN)/cibuildwheel --print-build-identifiers --platform linux
-	$(BIN)/cibuildwheel --print-build-identifiers --platform macos
-	$(BIN)/cibuildwheel --print-build-identifiers --platform windows
+try-frozen: $(STAMPS)/group-frozen ## cbp as a program of its own, made by PyInstaller from an installed copy
+	$(PY) tools/try_frozen.py
 
-clib:                           ## the C library alone, no Python: build/clib/libcbp.a (CC=clang, CFLAGS=...)
-	rm -rf build/clib && mkdir -p build/clib
-	cd build/clib && $(CC) -std=c11 -O2 $(CFLAGS) -I../../csrc -c $(addprefix ../../,$(C_SOURCES))
-	$(AR) rcs build/clib/libcbp.a build/clib/*.o
+identifiers: $(STAMPS)/group-cibuildwheel ## the wheels that cibuildwheel would build: those that are promised?
+	$(PY) tools/identifiers.py
 
 dev: $(STAMPS)/group-dev        ## everything for working on cbp, into .venv
 
@@ -151,6 +167,18 @@ $(STAMPS)/venv: pyproject.toml
 
 $(STAMPS)/build: $(STAMPS)/venv setup.py $(SOURCES)
 	$(PIP) --no-build-isolation -e ".[demo]"
+	touch $@
+
+$(STAMPS)/races: $(STAMPS)/group-test setup.py $(SOURCES)
+	CC=gcc CFLAGS="$(RACES)" LDFLAGS=-fsanitize=thread \
+	  $(PY) setup.py -q build --build-base $(RACES_BUILD) --build-lib $(RACES_BUILD)/lib
+	touch $@
+
+$(STAMPS)/free-threaded: $(STAMPS)/venv setup.py tools/free_threaded.py $(SOURCES)
+	$(PY) tools/free_threaded.py .cache/free-threaded/venv
+	$(FREE) -m pip install -q --upgrade pip
+	$(FREE) -m pip install -q --only-binary :all: --group test-core joblib threadpoolctl
+	$(FREE) -m pip install -q --no-build-isolation --no-deps .
 	touch $@
 
 $(STAMPS)/group-%: $(STAMPS)/build

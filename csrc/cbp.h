@@ -20,7 +20,27 @@
 extern "C" {
 #endif
 
-#define CBP_VERSION "0.1.0"
+/* Of this header; cbp_version() is the library's. CBP_VERSION is the text "major.minor.patch", CBP_VERSION_NUMBER the
+ * same for #if: 10203 is 1.2.3. */
+#define CBP_VERSION_MAJOR 0
+#define CBP_VERSION_MINOR 1
+#define CBP_VERSION_PATCH 0
+#define CBP_VERSION_NUMBER (CBP_VERSION_MAJOR * 10000 + CBP_VERSION_MINOR * 100 + CBP_VERSION_PATCH)
+#define CBP_VERSION CBP_VERSION_(CBP_VERSION_MAJOR, CBP_VERSION_MINOR, CBP_VERSION_PATCH)
+#define CBP_VERSION_(major, minor, patch) \
+    CBP_VERSION_TEXT(major) "." CBP_VERSION_TEXT(minor) "." CBP_VERSION_TEXT(patch)
+#define CBP_VERSION_TEXT(x) #x
+
+/* What a shared library exports, which is built with CBP_SHARED and all else hidden. There are functions only, so that
+ * a program needs no macro to use a DLL. */
+#if !defined(CBP_SHARED)
+#define CBP_API
+#elif defined(_WIN32)
+#define CBP_API __declspec(dllexport)
+#else
+#define CBP_API __attribute__((visibility("default")))
+#endif
+
 #define CBP_MAX_ARGS 4 /* arguments of one optimiser, beside its learning rate */
 #define CBP_ALIGN 64   /* alignment, in bytes, that cbp_mem.work should have (any works, this is fastest) */
 #define CBP_MAX_THREADS 1024
@@ -101,14 +121,14 @@ typedef struct {
     const char *source;    /* where the method comes from */
 } cbp_info;
 
-const cbp_info *cbp_table(cbp_kind kind, int *n); /* the rows of one table and, if n is not NULL, their number */
-const char *cbp_message(cbp_status status);       /* the sentence of a status */
-const char *cbp_version(void);                    /* CBP_VERSION of the library itself */
+CBP_API const cbp_info *cbp_table(cbp_kind kind, int *n); /* rows of one table, and their number unless n is NULL */
+CBP_API const char *cbp_message(cbp_status status);       /* the sentence of a status */
+CBP_API const char *cbp_version(void);                    /* CBP_VERSION of the library itself */
 
 /* Instruction sets this CPU can run, best first: cbp_isa_at(0), cbp_isa_at(1) ... NULL. "scalar" is always the last. */
-const char *cbp_isa_at(int i);
+CBP_API const char *cbp_isa_at(int i);
 /* The one that a new plan gets: the environment variable CBP_ISA where it names an available one, else the best. */
-const char *cbp_isa(void);
+CBP_API const char *cbp_isa(void);
 
 /* ---- the plan ---- */
 
@@ -170,40 +190,46 @@ typedef struct {
 
 /* Makes a plan in *net with one allocation. On any error *net is NULL; CBP_TOO_LARGE also where INT_MAX units or more
  * feed a layer. Release with cbp_net_free. */
-cbp_status cbp_net_new(cbp_net **net, const cbp_spec *spec);
-void cbp_net_free(cbp_net *net); /* NULL is fine */
+CBP_API cbp_status cbp_net_new(cbp_net **net, const cbp_spec *spec);
+CBP_API void cbp_net_free(cbp_net *net); /* NULL is fine */
 
-cbp_dtype cbp_net_dtype(const cbp_net *net);
-const char *cbp_net_isa(const cbp_net *net);
-int64_t cbp_n_params(const cbp_net *net);
-int cbp_n_targets(const cbp_net *net);          /* n_L, but fewer where a loss has two outputs for a target */
-cbp_block cbp_layer(const cbp_net *net, int l); /* l = 1..L */
+/* The same without allocation, for programs whose memory is static: bytes that a plan takes, 0 where the spec is wrong;
+ * and the plan at any address of such memory. CBP_NO_MEMORY where `bytes` are too few. There is nothing to free: the
+ * plan is gone when its memory is used for something else. */
+CBP_API size_t cbp_net_bytes(const cbp_spec *spec);
+CBP_API cbp_status cbp_net_in(cbp_net **net, void *memory, size_t bytes, const cbp_spec *spec);
+
+CBP_API cbp_dtype cbp_net_dtype(const cbp_net *net);
+CBP_API const char *cbp_net_isa(const cbp_net *net);
+CBP_API int64_t cbp_n_params(const cbp_net *net);
+CBP_API int cbp_n_targets(const cbp_net *net);          /* n_L, but fewer where a loss has two outputs for a target */
+CBP_API cbp_block cbp_layer(const cbp_net *net, int l); /* l = 1..L */
 
 /* Bytes of workspace for `batch` rows at once; 0 where that exceeds the address space. PREDICT and EVALUATE need no
  * more than a fixed number of rows, whatever `batch` is; TRAIN is for forward, backward and gradient; EPOCH for
  * cbp_epoch. */
-size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode);
+CBP_API size_t cbp_work_bytes(const cbp_net *net, int64_t batch, cbp_mode mode);
 
 /* Byte offset in a TRAIN or EPOCH workspace of the (batch, n_l) matrix of layer l's activations or deltas, l = 1..L;
  * l = 0: of the inputs that a noisy pass made of its own, where the network has input_noise or input_dropout. */
-size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l);
+CBP_API size_t cbp_offset(const cbp_net *net, int64_t batch, cbp_array array, int l);
 
 /* ---- threads ---- */
 
 /* Processors this process may use, at least 1: those it may run on, and no more than its control groups' quota of
  * processor time (read once). */
-int cbp_cpus(void);
+CBP_API int cbp_cpus(void);
 
 /* A pool of `threads` threads, 1 .. CBP_MAX_THREADS, the caller's own among them. None is started before a call has
  * work for it; idle ones sleep. One pool serves any number of memories and threads: a call that finds it at work for
  * another computes alone. It is alive in both processes after a fork. Results never depend on it. On any error *pool is
  * NULL. */
-cbp_status cbp_pool_new(cbp_pool **pool, int threads);
+CBP_API cbp_status cbp_pool_new(cbp_pool **pool, int threads);
 /* Ends the threads; NULL is fine. No other call may use the pool any more. A process may end without it; unloading the
  * library may not. */
-void cbp_pool_free(cbp_pool *pool);
-cbp_status cbp_pool_resize(cbp_pool *pool, int threads); /* at any time, while others compute with it too */
-int cbp_pool_threads(const cbp_pool *pool);              /* as asked for; 1 for NULL */
+CBP_API void cbp_pool_free(cbp_pool *pool);
+CBP_API cbp_status cbp_pool_resize(cbp_pool *pool, int threads); /* at any time, while others compute with it too */
+CBP_API int cbp_pool_threads(const cbp_pool *pool);              /* as asked for; 1 for NULL */
 
 /* ---- the numbers ---- */
 
@@ -243,24 +269,25 @@ typedef struct {
 /* theta := initial weights and biases. rule[l - 1] is the initialiser of layer l, arg[l - 1] its argument; NULL means
  * everywhere the default. The numbers depend on seed, layer and index alone. The orthogonal one allocates double[n_in *
  * n_out] while it works. */
-cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, const double *arg, uint64_t seed, void *theta);
+CBP_API cbp_status cbp_init(const cbp_net *net, const cbp_initializer *rule, const double *arg, uint64_t seed,
+                            void *theta);
 
 /* out (n, n_L) := outputs for x (n, n_0). Uses theta (not modified), work (PREDICT). n = 0 is fine. */
-cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, void *out);
+CBP_API cbp_status cbp_predict(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, void *out);
 
 /* *loss := J of the data. Uses theta (not modified), work (EVALUATE). */
-cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
+CBP_API cbp_status cbp_evaluate(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
 
 /* Activations of x (n, n_0) into the workspace. Uses theta (not modified), work (TRAIN for n rows). */
-cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x);
+CBP_API cbp_status cbp_forward(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x);
 
 /* After cbp_forward of the same x: deltas into the workspace (per sample, not weighted, not divided), the gradient of J
  * into grad, J into *loss. Once per forward: the deltas take the place of what forward left. Uses theta (not modified),
  * grad, work. */
-cbp_status cbp_backward(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
+CBP_API cbp_status cbp_backward(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
 
 /* The two above in one. */
-cbp_status cbp_gradient(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
+CBP_API cbp_status cbp_gradient(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double *loss);
 
 /* An optimiser: which, its arguments in the table's order, t, the number of updates it has made, and J where the
  * gradient was taken. cbp_epoch sets that; before cbp_update the caller does, for irprop_plus, which alone looks at it.
@@ -278,10 +305,11 @@ typedef struct {
 
 /* One update of theta in place by grad (not modified unless it is clipped). Uses theta, grad, slots. opt->t grows by
  * one. */
-cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate);
+CBP_API cbp_status cbp_update(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, double learning_rate);
 
 /* cbp_gradient, and then theta -= learning_rate * grad unless *loss is not finite. Uses theta, grad, work (TRAIN). */
-cbp_status cbp_step(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double learning_rate, double *loss);
+CBP_API cbp_status cbp_step(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, double learning_rate,
+                            double *loss);
 
 /* What an epoch reports. After CBP_DIVERGED: the batch that was not finite, whose update was not made, and the first
  * layer (1..L) that was not; batch = number of batches when a parameter left the finite range in the last update. */
@@ -296,15 +324,16 @@ typedef struct {
  * NULL; learning_rate[b] for batch b, or learning_rate[0] for all when one_rate. Uses theta, slots, work (EPOCH for
  * `batch` rows), and grad, which holds nothing of use afterwards. A batch whose weights sum to zero has a zero
  * gradient. */
-cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data, const int64_t *order,
-                     int64_t batch, const double *learning_rate, int one_rate, cbp_report *report);
+CBP_API cbp_status cbp_epoch(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
+                             const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,
+                             cbp_report *report);
 
 /* The same in pieces: goes on with batch report->batch of a report that was {0} at first, and returns CBP_PAUSED after
  * an update that ends later than `seconds` from now (or any, for 0), or is the last of `batches` (0: any number),
  * unless it is the last of the pass. What was passed before is passed again. The bits are those of cbp_epoch. */
-cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
-                         const int64_t *order, int64_t batch, const double *learning_rate, int one_rate, double seconds,
-                         int64_t batches, cbp_report *report);
+CBP_API cbp_status cbp_epoch_for(const cbp_net *net, const cbp_mem *mem, cbp_opt *opt, const cbp_data *data,
+                                 const int64_t *order, int64_t batch, const double *learning_rate, int one_rate,
+                                 double seconds, int64_t batches, cbp_report *report);
 
 /* ---- curvature (curve.c) ---- */
 
@@ -313,7 +342,8 @@ typedef enum { CBP_BY_PARAMS, CBP_BY_INPUTS } cbp_variable;
 /* jac (n, n_L, n_params), or (n, n_L, n_0) := the derivatives of the outputs for x (n, n_0) by the parameters, those
  * that are fixed excepted, which get 0, or by the inputs. Uses theta (not modified), frozen, mask, work (CURVE). n = 0
  * is fine. */
-cbp_status cbp_jacobian(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, cbp_variable by, void *jac);
+CBP_API cbp_status cbp_jacobian(const cbp_net *net, const cbp_mem *mem, int64_t n, const void *x, cbp_variable by,
+                                void *jac);
 
 /* What is wanted of an objective J at theta, P = n_params; each is NULL or made. H is the matrix of the second
  * derivatives of J. G, the generalised Gauss-Newton matrix, is H without the second derivatives of the outputs: of the
@@ -330,8 +360,8 @@ typedef struct {
 /* *loss := J of the data, with what `wanted` names. Uses theta (not modified), frozen, mask, work (CURVE, or MATRIX
  * where the matrix is wanted). There is no noise in it.
  * CBP_NO_CURVATURE for anything but the gradient where the loss is your own. */
-cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, const cbp_curvature *wanted,
-                     double *loss);
+CBP_API cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, const cbp_curvature *wanted,
+                             double *loss);
 
 /* ---- dense symmetric systems (solve.c), always in double ---- */
 
@@ -341,14 +371,14 @@ cbp_status cbp_curve(const cbp_net *net, const cbp_mem *mem, const cbp_data *dat
  * without influence and left alone. Returns CBP_NOT_POSITIVE, and leaves the lower triangle in no defined state, where
  * a is not positive definite to working precision, or not finite. cholesky_solve: b := a^-1 b. cholesky_inverse:
  * inverse := a^-1, both triangles alike. They read the lower triangle of l, which is L (not modified). */
-cbp_status cbp_cholesky(int64_t n, double *a, cbp_pool *pool);
-void cbp_cholesky_solve(int64_t n, const double *l, double *b);
-void cbp_cholesky_inverse(int64_t n, const double *l, double *inverse, cbp_pool *pool);
+CBP_API cbp_status cbp_cholesky(int64_t n, double *a, cbp_pool *pool);
+CBP_API void cbp_cholesky_solve(int64_t n, const double *l, double *b);
+CBP_API void cbp_cholesky_inverse(int64_t n, const double *l, double *inverse, cbp_pool *pool);
 
 /* The sum of x[i] y[i], in 32 interleaved chains, the upper half of which is added to the lower until one is left; out
  * := a x, a dot product for each row. Nothing is modified but out. */
-double cbp_dot(int64_t n, const double *x, const double *y);
-void cbp_times(int64_t n, const double *a, const double *x, double *out);
+CBP_API double cbp_dot(int64_t n, const double *x, const double *y);
+CBP_API void cbp_times(int64_t n, const double *a, const double *x, double *out);
 
 /* A step that L-BFGS remembers: how the parameters changed and how the gradient did, (n,) (not modified), and the
  * product of both, which is positive. */
@@ -357,20 +387,20 @@ typedef struct {
     double product;
 } cbp_pair;
 /* d[n] := H d, H being the inverse Hessian as far as these steps, the oldest first, tell of it; share[pairs]: room. */
-void cbp_lbfgs(int64_t n, int pairs, const cbp_pair *pair, double *share, double *d);
+CBP_API void cbp_lbfgs(int64_t n, int pairs, const cbp_pair *pair, double *share, double *d);
 
 /* ---- beside the network ---- */
 
 /* order := a permutation of 0..n-1 that depends on (seed, stream) alone. */
-cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order);
+CBP_API cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order);
 
 /* Index of the first element of real[n] that is NaN or infinite, or -1. */
-int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x);
+CBP_API int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x);
 /* The same for the plan's dtype, with the threads of a pool or, for NULL, without. */
-int64_t cbp_net_first_nonfinite(const cbp_net *net, cbp_pool *pool, int64_t n, const void *x);
+CBP_API int64_t cbp_net_first_nonfinite(const cbp_net *net, cbp_pool *pool, int64_t n, const void *x);
 
 /* Philox4x32-10 (Salmon, Moraes, Dror and Shaw, SC 2011): out := the 128 random bits of this counter and key. */
-void cbp_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+CBP_API void cbp_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
 
 #ifdef __cplusplus
 }

@@ -1,13 +1,17 @@
-/* os.h - all that depends on the operating system, and nothing else: POSIX threads or Win32.
+/* os.h - all that depends on the operating system, and nothing else: POSIX threads, Win32, or neither.
  *
- * Here: atomic integers, locks, threads, the clock, fork, and the processors a process may run on. Used by pool.c and
- * processors.c, which include it before any other header.
+ * Here: locks, threads, the clock, fork, and the processors a process may run on. Used by pool.c and processors.c,
+ * which include it before any other header.
  */
 #ifndef CBP_OS_H
 #define CBP_OS_H
 
-#ifdef _WIN32
+#ifdef CBP_NO_THREADS
+#include <time.h>
+#elif defined(_WIN32)
+#ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
+#endif
 #include <windows.h>
 #else
 #ifndef _GNU_SOURCE
@@ -22,35 +26,35 @@
 
 #include <stdint.h>
 
+#include "atomic.h"
+
 enum { CBP_STACK = 1 << 20 }; /* bytes of stack for a thread of the pool, the same on every system */
 
-/* ---- atomic integers: what is written before a store or swap is seen after a load or swap that finds its value ----
- */
+#ifdef CBP_NO_THREADS
 
-#if defined(_MSC_VER) && !defined(__clang__)
-typedef volatile LONG cbp_atomic;
-static inline int cbp_load(const cbp_atomic *a) { return (int)ReadAcquire(a); }
-static inline void cbp_store(cbp_atomic *a, int value) { WriteRelease(a, value); }
-static inline int cbp_swap(cbp_atomic *a, int value) { return (int)InterlockedExchange(a, value); }
-/* a := to if it is `from`; whether it was */
-static inline int cbp_change(cbp_atomic *a, int from, int to) {
-    return InterlockedCompareExchange(a, to, from) == from;
-}
-#else
-#include <stdatomic.h>
-typedef atomic_int cbp_atomic;
-static inline int cbp_load(const cbp_atomic *a) { return atomic_load_explicit(a, memory_order_acquire); }
-static inline void cbp_store(cbp_atomic *a, int value) { atomic_store_explicit(a, value, memory_order_release); }
-static inline int cbp_swap(cbp_atomic *a, int value) {
-    return atomic_exchange_explicit(a, value, memory_order_acq_rel);
-}
-/* a := to if it is `from`; whether it was */
-static inline int cbp_change(cbp_atomic *a, int from, int to) {
-    return atomic_compare_exchange_strong_explicit(a, &from, to, memory_order_acq_rel, memory_order_acquire);
-}
-#endif
+/* ---- no operating system, as on a microcontroller: no thread ever starts, so that whoever has work does it. The clock
+ * is C's; a program whose C library has none brings one, for cbp_epoch_for to look at. ---- */
 
-#ifdef _WIN32
+typedef int cbp_mutex, cbp_cond, cbp_thread;
+static inline void cbp_mutex_init(cbp_mutex *mutex) { *mutex = 0; }
+static inline void cbp_mutex_free(cbp_mutex *mutex) { (void)mutex; }
+static inline void cbp_mutex_lock(cbp_mutex *mutex) { (void)mutex; }
+static inline void cbp_mutex_unlock(cbp_mutex *mutex) { (void)mutex; }
+static inline void cbp_cond_init(cbp_cond *cond) { *cond = 0; }
+static inline void cbp_cond_free(cbp_cond *cond) { (void)cond; }
+static inline void cbp_cond_wait(cbp_cond *cond, cbp_mutex *mutex) { (void)cond, (void)mutex; }
+static inline void cbp_cond_signal(cbp_cond *cond) { (void)cond; }
+#define CBP_THREAD_MAIN(name, arg) static void *name(void *arg)
+static inline int cbp_thread_start(cbp_thread *thread, void *(*run)(void *), void *arg) {
+    return *thread = 0, (void)run, (void)arg, 0;
+}
+static inline void cbp_thread_join(cbp_thread thread) { (void)thread; }
+static inline void cbp_yield(void) {}
+static inline int64_t cbp_nanoseconds(void) { return (int64_t)((double)clock() * 1e9 / CLOCKS_PER_SEC); }
+static inline int cbp_at_fork(void (*child)(void)) { return (void)child, 1; }
+static inline int cbp_affinity(void) { return 1; }
+
+#elif defined(_WIN32)
 
 /* ---- Win32 ---- */
 
@@ -158,7 +162,7 @@ static inline int cbp_affinity(void) {
  * Threads that wait for each other by turns look half idle to Linux, which then likes to put both on one processor,
  * above all in a virtual machine, and leaves them there. So a thread can be kept off processors where others run. */
 
-#if defined(__linux__) && !defined(__ANDROID__)
+#if defined(__linux__) && !defined(__ANDROID__) && !defined(CBP_NO_THREADS)
 typedef cpu_set_t cbp_places;
 static inline int cbp_processor(void) { return sched_getcpu(); }
 static inline void cbp_no_places(cbp_places *set) { CPU_ZERO(set); }

@@ -178,22 +178,24 @@ static cbp_status fill_stages(cbp_net *net, const cbp_spec *spec, int *sources) 
     return (uint64_t)net->n_params > SIZE_MAX / (4 * net->real) ? CBP_TOO_LARGE : CBP_OK;
 }
 
-/* A plan with nothing in it yet, and room for its tables: layers, spans of the output, runs and sources of all layers,
- * which begin at *sources; NULL without memory */
-static cbp_net *new_net(const cbp_spec *spec, int **sources) {
-    size_t n_runs = 0, n_sources = 0;
-    for (int l = 1; l <= spec->n_layers; l++) {
-        n_runs += (size_t)count_runs(spec, l);
-        n_sources += (size_t)spec->layers[l - 1].n_skips + 1;
-    }
+/* Runs, and sources, of all layers */
+static size_t all_runs(const cbp_spec *spec) {
+    size_t n = 0;
+    for (int l = 1; l <= spec->n_layers; l++) n += (size_t)count_runs(spec, l);
+    return n;
+}
+
+static size_t all_sources(const cbp_spec *spec) {
+    size_t n = 0;
+    for (int l = 1; l <= spec->n_layers; l++) n += (size_t)spec->layers[l - 1].n_skips + 1;
+    return n;
+}
+
+/* A plan and, behind it, its tables: layers, spans of the output, runs, sources */
+static size_t plan_bytes(const cbp_spec *spec) {
     const size_t stages = ((size_t)spec->n_layers + 1) * sizeof(cbp_stage);
     const size_t tops = (size_t)cbp_n_spans(spec, spec->n_layers) * sizeof(cbp_top);
-    cbp_net *net = calloc(1, sizeof *net + stages + tops + n_runs * sizeof(cbp_run) + n_sources * sizeof(int));
-    if (!net) return NULL;
-    net->n_layers = spec->n_layers;
-    net->n_heads = spec->n_heads;
-    *sources = (int *)(runs_of(net) + n_runs);
-    return net;
+    return sizeof(cbp_net) + stages + tops + all_runs(spec) * sizeof(cbp_run) + all_sources(spec) * sizeof(int);
 }
 
 /* What the plan keeps as it is described */
@@ -212,30 +214,63 @@ static void copy_spec(cbp_net *net, const cbp_spec *spec) {
     net->input_dropout = spec->input_dropout;
 }
 
-cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
-    if (!out) return CBP_NULL_ARGUMENT;
-    *out = NULL;
-    if (!spec) return CBP_NULL_ARGUMENT;
-    cbp_status status = check_spec(spec);
-    if (status) return status;
-    const cbp_kern *k = cbp_kern_for(spec->isa, spec->dtype);
-    if (!k) return CBP_BAD_ISA;
-    int *sources;
-    cbp_net *const net = new_net(spec, &sources);
-    if (!net) return CBP_NO_MEMORY;
-    net->k = k;
+/* Makes the plan of a spec that was checked in zeroed memory that is aligned for it */
+static cbp_status fill_plan(cbp_net *net, const cbp_spec *spec) {
+    net->k = cbp_kern_for(spec->isa, spec->dtype);
     net->single_rows = 1;
+    net->n_layers = spec->n_layers;
+    net->n_heads = spec->n_heads;
     copy_spec(net, spec);
     cbp_fill_heads(net, spec, tops_of(net));
     net->stage = stages_of(net);
-    status = fill_stages(net, spec, sources);
-    if (status) {
+    const cbp_status status = fill_stages(net, spec, (int *)(runs_of(net) + all_runs(spec)));
+    if (!status) net->online_bytes = is_plain(spec) ? cbp_online_bytes(net) : 0;
+    return status;
+}
+
+static cbp_status check(const cbp_spec *spec) {
+    if (!spec) return CBP_NULL_ARGUMENT;
+    const cbp_status status = check_spec(spec);
+    return status ? status : cbp_kern_for(spec->isa, spec->dtype) ? CBP_OK : CBP_BAD_ISA;
+}
+
+cbp_status cbp_net_new(cbp_net **out, const cbp_spec *spec) {
+    if (!out) return CBP_NULL_ARGUMENT;
+    *out = NULL;
+    cbp_status status = check(spec);
+    if (status) return status;
+    cbp_net *const net = calloc(1, plan_bytes(spec));
+    if (!net) return CBP_NO_MEMORY;
+    status = fill_plan(net, spec);
+    if (status)
         free(net);
-        return status;
-    }
-    net->online_bytes = is_plain(spec) ? cbp_online_bytes(net) : 0;
-    *out = net;
-    return CBP_OK;
+    else
+        *out = net;
+    return status;
+}
+
+/* ---- the same in memory of the caller's ---- */
+
+/* A plan's address is a multiple of that */
+enum { PLAN_ALIGN = sizeof(void *) > sizeof(double) ? sizeof(void *) : sizeof(double) };
+_Static_assert(PLAN_ALIGN % _Alignof(struct cbp_net) == 0, "PLAN_ALIGN is too small for a plan");
+
+size_t cbp_net_bytes(const cbp_spec *spec) { return check(spec) ? 0 : plan_bytes(spec) + PLAN_ALIGN - 1; }
+
+cbp_status cbp_net_in(cbp_net **out, void *memory, size_t bytes, const cbp_spec *spec) {
+    if (!out) return CBP_NULL_ARGUMENT;
+    *out = NULL;
+    if (!memory) return CBP_NULL_ARGUMENT;
+    cbp_status status = check(spec);
+    if (status) return status;
+    const size_t needed = plan_bytes(spec);
+    if (bytes < needed + PLAN_ALIGN - 1) return CBP_NO_MEMORY;
+    const uintptr_t at = ((uintptr_t)memory + PLAN_ALIGN - 1) / PLAN_ALIGN * PLAN_ALIGN;
+    cbp_net *const net = (cbp_net *)at;
+    memset(net, 0, needed);
+    status = fill_plan(net, spec);
+    if (!status) *out = net;
+    return status;
 }
 
 void cbp_net_free(cbp_net *net) { free(net); }

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#ifdef __linux__
+#if defined(__linux__) && !defined(CBP_NO_THREADS)
 
 enum { PATH = 4096 };
 

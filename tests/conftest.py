@@ -20,6 +20,7 @@ os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), "cbp-ker
 OPTIONAL = {"import torch": ("torch",), "KERAS_BACKEND": ("keras", "jax"), "onnx": ("onnx",)}
 # Files of tests, and what they need: without it they are left out, and the head of the report says so
 NEEDED = {
+    "test_embed_service.py": ("flask",),
     "onnx_models.py": ("onnx", "onnxruntime"),
     "test_onnx*.py": ("onnx", "onnxruntime"),
     "test_io_sklearn.py": ("sklearn", "pandas"),

@@ -20,6 +20,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import clib
+
 from cbp.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +33,10 @@ OPTIONAL = {
     *("tensorboardX", "threadpoolctl", "torch"),
 }
 """Packages without which a page that imports them is left out."""
+INSTALLED = "$(pkg-config"
+"""What a page says that uses the installed C library."""
+ALONE = {"cffi", "numba"}
+"""Packages without which a block that imports them is left out, and no other: the page goes on without it."""
 IMPLIED = {"cbp.TensorBoard(": "tensorboardX", "KERAS_BACKEND": "jax", "cbp.sklearn": "sklearn"}
 """Packages that are wanted where a page says so without an import."""
 
@@ -107,6 +113,18 @@ def prepare(folder, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
 
 
+def install(page, monkeypatch):
+    """Install the C library, where a page builds programs with it, and tell pkg-config and the loader where it is."""
+    if INSTALLED in page.read_text(encoding="utf-8"):
+        for name, value in clib.environment(clib.installed()).items():
+            monkeypatch.setenv(name, value)
+def lacks(text, packages):
+    """Those of the packages that a text imports and that are not installed."""
+    imported = re.findall(r"^(?:>>> )?(?:    )*(?:import|from) (.+)", text, re.MULTILINE)
+    wanted = {name for line in imported for name in re.findall(r"\w+", line)} & packages
+    return {name for name in wanted if not importlib.util.find_spec(name)}
+
+
 def needs(page):
     """What this machine lacks to run a page, or nothing."""
     text = page.read_text(encoding="utf-8")
@@ -114,6 +132,8 @@ def needs(page):
         return "the page's commands are for a POSIX shell"
     if re.search(r"^\$ cc ", text, re.MULTILINE) and not shutil.which("cc"):
         return "no C compiler called cc"
+    if INSTALLED in text and (lacking := clib.lacks("pkg-config", "c++")):
+        return lacking
     wanted = set(re.findall(r"^(?:>>> )?(?:    )*(?:import|from) (\w+)", text, re.MULTILINE)) & OPTIONAL
     wanted |= {package for word, package in IMPLIED.items() if word in text}
     missing = sorted(name for name in wanted if not importlib.util.find_spec(name))
@@ -129,6 +149,8 @@ def run_page(page, ready):
             if language == "console":
                 run_console(page, line, text, ready, is_first)
                 is_first = False
+            elif lacks(text, ALONE):
+                continue
             elif ">>>" in text:
                 run_doctest(page, line, text, names)
             else:

@@ -1,10 +1,13 @@
 """Exported C on microcontrollers: emulated Cortex-M processors, with and without a floating-point unit, same bytes.
 
-The program is that of docs/examples/cortex_m: vector table, 256 KB of flash, 16 KB of RAM, no C library.
+The program is that of docs/examples/cortex_m: vector table, 256 KB of flash, 16 KB of RAM, no C library. The C library
+of cbp itself runs there too, in 512 KB of flash, with the headers and the mathematics of newlib and nothing else of it.
 """
 
+import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +121,37 @@ def test_a_program_that_would_not_fit_is_refused_by_the_linker(tmp_path):
     (tmp_path / "rows.h").write_text(rows_of(np.zeros((1, 64))))
     with pytest.raises(subprocess.CalledProcessError):
         compiled(tmp_path, "cortex-m4")
+
+
+# ---- the library itself ----
+
+LIBRARY = ["-std=gnu11", "-O1", "-ffunction-sections", "-fdata-sections", "-fno-math-errno", "-DCBP_NO_THREADS"]
+M7 = ["-mthumb", "-mcpu=cortex-m7", *PROCESSORS["cortex-m7"][1]]
+
+
+def has_newlib():
+    """Whether there are headers of a C library for these processors."""
+    return subprocess.run([CC, "-E", "-"], input=b"#include <math.h>", capture_output=True, check=False).returncode == 0
+
+
+def library(folder):
+    """Objects of the C library for a Cortex-M7."""
+    csrc = EXAMPLE.parents[2] / "csrc"
+    sources = [csrc / "kern/scalar.c", *sorted(csrc.glob("*.c"))]
+    objects = [folder / f"{source.stem}.o" for source in sources]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        commands = [[CC, *M7, *LIBRARY, "-c", s, "-o", o] for s, o in zip(sources, objects, strict=True)]
+        list(pool.map(lambda command: subprocess.run(command, check=True), commands))
+    return objects
+
+
+@pytest.mark.skipif(not shutil.which(CC) or not has_newlib(), reason="needs libnewlib-arm-none-eabi")
+def test_the_library_learns_there_as_on_a_desk_without_a_heap(tmp_path):
+    """A program that wanted malloc would not link: newlib's calls _sbrk, which nobody has."""
+    sources = [EXAMPLE / "start.c", EXAMPLE / "desk.c", EXAMPLE.parent / "static_memory.c"]
+    places = [f"-I{EXAMPLE}", f"-I{EXAMPLE.parents[2] / 'csrc'}", f"-T{EXAMPLE / 'cortex.ld'}"]
+    linked = ["-nostartfiles", "-Wl,--gc-sections", "-Wl,--defsym=FLASH_SIZE=512K"]
+    program = tmp_path / "static.elf"
+    objects = library(tmp_path)
+    subprocess.run([CC, *M7, *LIBRARY, *places, *linked, *sources, *objects, "-lm", "-o", program], check=True)
+    assert emulated(program, "cortex-m7") == (EXAMPLE.parent / "static_memory.txt").read_text().splitlines()

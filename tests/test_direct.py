@@ -43,11 +43,11 @@ def the_long_way(value):
 
 @contextlib.contextmanager
 def the_short_way_only(net):
-    reader, net._reader = net._reader, None
+    reader, net._current_reader = net._current_reader, None
     try:
         yield net
     finally:
-        net._reader = reader
+        net._current_reader = reader
 
 
 def state(net):

@@ -4,10 +4,10 @@ import re
 
 import pytest
 from _c_programs import library
-from pages import ROOT, blocks, needs, prepare, run_page
+from pages import ROOT, blocks, install, needs, prepare, run_page
 
 PAGES = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])
-ELSEWHERE = [ROOT / "docs/howto/activation.md"]  # test_new_row.py runs it
+ELSEWHERE = [ROOT / "docs/howto/activation.md", ROOT / "docs/embed/cython.md"]  # test_new_row.py, test_cython.py
 SOURCES = "csrc/*.c csrc/kern/*.c"
 
 
@@ -20,6 +20,7 @@ def test_page_runs(page, tmp_path, monkeypatch):
     if reason := needs(page):
         pytest.skip(reason)
     prepare(tmp_path, monkeypatch)
+    install(page, monkeypatch)
     run_page(page, {SOURCES: library()[1]} if SOURCES in page.read_text(encoding="utf-8") else {})
 
 

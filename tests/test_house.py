@@ -33,7 +33,8 @@ WIDEST_LINE = 120
 INCLUDES = {
     "cbp.h": ["*.def"],
     "prim.h": [],
-    "os.h": [],
+    "atomic.h": [],
+    "os.h": ["atomic.h"],
     "pool.h": ["cbp.h"],
     "kern.h": ["cbp.h"],
     "net.h": ["kern.h", "pool.h"],
@@ -52,11 +53,19 @@ INCLUDES = {
 }
 # The same for Cython: which of our own .pxd files a file may read
 CIMPORTS = {
-    "_core.pyx": {"_arrays", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables"},
+    "_core.pyx": {
+        *("_arrays", "_atomic", "_c", "_describing", "_handle", "_method", "_own_loss", "_reading", "_tables"),
+        "_turns",
+    },
+    "__init__.pxd": {"_c", "_core"},
+    "_core.pxd": {"_c"},
+    "_handle.pxd": {"_atomic", "_c", "_turns"},
     "_describing.pxd": {"_arrays", "_c", "_reading"},
     "_own_loss.pxd": {"_arrays"},
     "_reading.pxd": {"_arrays", "_c"},
+    "_atomic.pxd": set(),
     "_tables.pxd": {"_c"},
+    "_turns.pxd": {"_atomic"},
     "_arrays.pxd": {"_c"},
     "_method.pxd": set(),
     "_c.pxd": set(),
@@ -251,7 +260,7 @@ def cython_functions(text: str) -> Iterator[tuple[str, int]]:
     """Yield (first line, number of lines) of every def and cdef with a body."""
     lines = text.split("\n")
     for number, line in enumerate(lines):
-        if not re.match(r" *(def|cdef|cpdef) .*\(", line):
+        if not re.match(r" *(def|cdef(?! class)|cpdef) .*\(", line):
             continue
         indent = len(line) - len(line.lstrip())
         end = number + 1
@@ -289,11 +298,10 @@ def test_nothing_is_left_for_later(path: Path) -> None:
 
 def test_the_version_is_the_same_everywhere() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    header = re.search(r'#define CBP_VERSION "(.+)"', (ROOT / "csrc" / "cbp.h").read_text())
+    header = re.findall(r"#define CBP_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)$", (ROOT / "csrc/cbp.h").read_text(), re.M)
     citation = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
-    assert header
     assert citation
-    assert header[1] == citation[1] == version
+    assert ".".join(header) == citation[1] == version
 
 
 def test_extras_that_messages_and_pages_name_exist() -> None:

@@ -19,7 +19,7 @@ from cbp.gradcheck import gradcheck
 from cbp.heads import Head
 from cbp.history import History
 from cbp.io import load
-from cbp.keeping import Checkpoint, WeightAverage
+from cbp.keeping import Checkpoint, Publish, WeightAverage
 from cbp.layers import Dense, Layer
 from cbp.loggers import CSVLogger, JSONLogger, TensorBoard
 from cbp.network import Network
@@ -93,6 +93,7 @@ __all__ = [
     "TimeBudget",
     "WeightAverage",
     "Checkpoint",
+    "Publish",
     "CSVLogger",
     "JSONLogger",
     "TensorBoard",

@@ -16,21 +16,27 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
-from libc.math cimport isfinite
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.math cimport NAN, isfinite
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.float cimport DBL_EPSILON
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from cbp._arrays cimport *
+from cbp._atomic cimport *
 from cbp._c cimport *
 from cbp._describing cimport *
+from cbp._handle cimport *
 from cbp._method cimport *
 from cbp._own_loss cimport call_own_loss
 from cbp._reading cimport *
 from cbp._tables cimport rows_of
+from cbp._turns cimport *
 
 _import_array()
+cbp_at_fork(cbp_after_fork)
 
 # ---- tables ----
 
@@ -66,6 +72,7 @@ cdef int check(cbp_status status) except -1:
 # One for the whole process, never freed: threads that sleep do not keep a process from ending
 cdef cbp_pool *POOL = NULL
 check(cbp_pool_new(&POOL, 1))
+cdef Room[N_ROOMS] ROOMS  # workspaces of predictions
 MAX_THREADS, CPUS = CBP_MAX_THREADS, cbp_cpus()  # CPUS: those that this process may use
 
 
@@ -153,26 +160,13 @@ cdef class Plan:
         return array_at(NULL, None, self.dtype, s.data.n, self.expects.n_out, s.single)
 
     cdef int outputs(self, void *theta, Py_ssize_t n, const void *x, void *out) except -1:
-        """The same on pointers. A workspace that is small lies on the stack."""
-        cdef char stack[16384]
-        cdef size_t need = cbp_work_bytes(self.net, n, CBP_PREDICT)
-        cdef void *heap = NULL
-        cdef cbp_mem mem
+        """The same on pointers."""
         cdef cbp_status status
-        if need > sizeof(stack):
-            heap = PyMem_Malloc(need)
-            if heap == NULL:
-                raise MemoryError(f"no memory for {need} bytes of workspace")
-        memset(&mem, 0, sizeof(mem))
-        mem.pool = POOL
-        mem.theta = theta
-        mem.work = <void *>stack if heap == NULL else heap
         if n <= self.expects.brief_rows:
-            status = cbp_predict(self.net, &mem, n, x, out)
+            status = outputs(self.net, POOL, ROOMS, theta, n, x, out)
         else:
             with nogil:
-                status = cbp_predict(self.net, &mem, n, x, out)
-        PyMem_Free(heap)
+                status = outputs(self.net, POOL, ROOMS, theta, n, x, out)
         return check(status)
 
     def evaluate(self, theta, X, y, weight=None, noise=None):
@@ -201,6 +195,9 @@ cdef class Plan:
 
 # ---- the numbers ----
 
+include "_sharing.pxi"
+
+
 cdef cbp_status train(const cbp_net *net, const cbp_mem *mem, const cbp_data *data, bint up, const double *rate,
                       double *loss) noexcept nogil:
     """The gradient, forward included if `up`; or, unless rate is NULL, a whole step down by it."""
@@ -209,27 +206,28 @@ cdef cbp_status train(const cbp_net *net, const cbp_mem *mem, const cbp_data *da
     return cbp_gradient(net, mem, data, loss) if up else cbp_backward(net, mem, data, loss)
 
 
-cdef double PATIENCE = 0.03  # seconds of an epoch between two looks for signals
+cdef double PATIENCE = 0.03  # seconds of an epoch between two looks for signals and guests
 
-
-cdef class Memory:
+cdef class Memory(Shared):
     """The numbers one network trains: parameters, gradient, optimiser slots, workspace. One user at a time."""
 
     cdef readonly Plan plan
-    cdef readonly object theta, grad, slots, optimizer
+    cdef readonly object slots, optimizer
     cdef readonly object frozen, mask  # (L,) of bytes; (n_params,) or None: as in cbp_mem
-    cdef public bint scales  # its data, in Python, before they come here
+    cdef readonly bint scales  # its data, in Python, before they come here
     cdef public int64_t epochs  # made to their end; counted here, where no signal can come between
     cdef public int64_t batches  # made of the pass under way, 0 where there is none, and the sums over their samples
     cdef public double cost, weight
-    cdef object _work, _x
+    cdef object _grad, _work, _x
     cdef void *_spare  # workspace that the last look at the curvature left, or NULL
     cdef cbp_mem _mem
     cdef cbp_opt _opt
     cdef cbp_noise _noise
     cdef size_t _capacity
     cdef Py_ssize_t _rows
-    cdef bint _forward, _backward, _busy, _single
+    cdef bint _forward, _backward, _single
+    cdef Handle _handle  # for threads that have no interpreter
+    cdef list _scalings  # Scaled: all that _handle.scales ever pointed to; or None
 
     def __cinit__(self, Plan plan, theta):
         self.plan = plan
@@ -239,13 +237,24 @@ cdef class Memory:
         self.theta = new_zeros(plan.dtype, 1, plan.n_params, True)
         self.theta[:] = theta
         self._mem.theta = PyArray_DATA(<PyArrayObject *>self.theta)
-        self.grad = new_zeros(plan.dtype, 1, plan.n_params, True)
-        self._mem.grad = PyArray_DATA(<PyArrayObject *>self.grad)
-        self.slots = new_zeros(plan.dtype, 0, plan.n_params, False)
         self.frozen = np.zeros(plan.n_layers, np.uint8)
+        hand_out(self)
 
     def __dealloc__(self):
         free_workspace(self._spare)
+        free(self._handle.own.base)
+
+    def scale_by(self, inputs, targets):
+        """Scale by these, each a Scaling or None, where C code asks; for Python, Python scales."""
+        cdef Scaled made = <Scaled>self._scalings[len(self._scalings) - 1] if self._scalings else None
+        if made is not None and made.inputs is inputs and made.targets is targets:
+            return
+        self.scales = inputs is not None or targets is not None
+        if self.scales:
+            made = Scaled(self.plan, inputs, targets)
+            # All of them for good: a thread without the interpreter may be using the one before
+            self._scalings = [*(self._scalings or ()), made]
+            cbp_store_pointer(&self._handle.scales, &made.it)
 
     @property
     def t(self):
@@ -261,29 +270,31 @@ cdef class Memory:
         """Rows of the last forward and whether they were one sample (n_0,), until backward has used them; or None."""
         return (self._rows, self._single) if self._forward else None
 
-    cdef int _enter(self) except -1:
-        """Take the memory for one call, which calls _leave at its end, whatever happens."""
-        cdef bint busy
-        with cython.critical_section(self):
-            busy = self._busy
-            self._busy = True
-        if busy:
-            raise RuntimeError("this network is being trained in another thread; use a copy() per thread")
+    @property
+    def grad(self):
+        """The gradient, (n_params,), made when it is first asked for."""
+        self._need_grad()
+        return self._grad
+
+    cdef int _need_grad(self) except -1:
+        if self._grad is None:
+            with cython.critical_section(self):
+                if self._grad is None:
+                    self._grad = new_zeros(self.plan.dtype, 1, self.plan.n_params, True)
+                    self._mem.grad = PyArray_DATA(<PyArrayObject *>self._grad)
         return 0
 
-    cdef void _leave(self) noexcept:
-        with cython.critical_section(self):
-            self._busy = False
-
     cdef int _reserve(self, Py_ssize_t rows, cbp_mode mode) except -1:
-        """A workspace for so many rows. A new one does not touch the views of the old one."""
+        """A workspace for so many rows, and a gradient. A new one does not touch the views of the old one."""
         cdef size_t need = cbp_work_bytes(self.plan.net, rows, mode)
+        self._need_grad()
         if need == 0:
             check(CBP_TOO_LARGE)
         if need > self._capacity:
-            self._work = new_zeros(np.dtype("u1"), 1, need, True)
-            self._mem.work = PyArray_DATA(<PyArrayObject *>self._work)
-            self._capacity = need
+            work = new_zeros(np.dtype("u1"), 1, need, True)
+            with cython.critical_section(self):  # another thread may be looking at the activations
+                self._work, self._capacity = work, need
+                self._mem.work = PyArray_DATA(<PyArrayObject *>work)
         return 0
 
     cdef int _begin(self, X, Py_ssize_t rows, bint single, noise=None) except -1:
@@ -291,8 +302,9 @@ cdef class Memory:
         self._mem.noise = NULL
         if rows != self._rows:
             self._reserve(rows, CBP_TRAIN)
-        self._x, self._rows, self._single = X, rows, single
-        self._forward = self._backward = False
+        with cython.critical_section(self):
+            self._x, self._rows, self._single = X, rows, single
+            self._forward = self._backward = False
         if noise is not None:
             self._draw(noise)
         return 0
@@ -373,6 +385,7 @@ cdef class Memory:
 
     cdef int _step(self, cbp_opt *opt, double learning_rate) except -1:
         cdef cbp_status status
+        self._need_grad()
         self._enter()
         if self.plan.expects.brief_rows > 0:
             status = cbp_update(self.plan.net, &self._mem, opt, learning_rate)
@@ -460,6 +473,7 @@ cdef class Memory:
             rate = <const double *>data_of(learning_rate, NPY_FLOAT64, (data.n + batch - 1) // batch, 0)
         else:
             one = learning_rate
+        PyErr_CheckSignals()
         self._enter()
         try:
             self._begin(None, 0, False)
@@ -468,14 +482,13 @@ cdef class Memory:
                 self._draw((<uint64_t>self.epochs << 32) + <uint64_t>done)
             report.batch, report.cost, report.weight = self.batches - done, self.cost, self.weight
             while status == CBP_PAUSED:
-                PyErr_CheckSignals()
                 most = min([interval - self._opt.t % interval for interval in every]) if every else 0
                 with nogil:
                     status = cbp_epoch_for(self.plan.net, &self._mem, &self._opt, &data, rows, batch, rate,
                                            not per_batch, PATIENCE, most, &report)
                 self.batches, self.cost, self.weight = done + report.batch, report.cost, report.weight
-                if pause is not None and (status == CBP_PAUSED or (status == CBP_OK and not last)):
-                    pause()
+                if status == CBP_PAUSED or (status == CBP_OK and not last):
+                    self._breathe(pause)
             self.plan.check(CBP_OK if status == CBP_DIVERGED else status)
             if status != CBP_OK or last:
                 self.batches, self.cost, self.weight = 0, 0, 0
@@ -499,16 +512,23 @@ cdef class Memory:
 
     def activations(self):
         """[X, A^1, .., A^L] of the last forward or gradient; X as noise left it."""
-        if not (self._forward or self._backward):
-            raise RuntimeError("no activations yet: call forward(X), gradient(X, y) or train_step(X, y, ...)")
-        first = self._batch() if self._mem.noise == NULL or not self.plan.noisy_inputs else self._view(CBP_A, 0)
-        return [first] + [self._view(CBP_A, l) for l in range(1, self.plan.n_layers + 1)]
+        with cython.critical_section(self):
+            if not (self._forward or self._backward):
+                raise RuntimeError("no activations yet: call forward(X), gradient(X, y) or train_step(X, y, ...)")
+            first = self._batch() if self._mem.noise == NULL or not self.plan.noisy_inputs else self._view(CBP_A, 0)
+            return [first] + [self._view(CBP_A, l) for l in range(1, self.plan.n_layers + 1)]
 
     def deltas(self):
         """[None, delta^1, .., delta^L] of the last backward or gradient."""
-        if not self._backward:
-            raise RuntimeError("no deltas yet: call backward(Y), gradient(X, y) or train_step(X, y, ...)")
-        return [None] + [self._view(CBP_D, l) for l in range(1, self.plan.n_layers + 1)]
+        with cython.critical_section(self):
+            if not self._backward:
+                raise RuntimeError("no deltas yet: call backward(Y), gradient(X, y) or train_step(X, y, ...)")
+            return [None] + [self._view(CBP_D, l) for l in range(1, self.plan.n_layers + 1)]
+
+
+# ---- calls from C ----
+
+include "_embedding.pxi"
 
 
 # ---- one call from Python ----

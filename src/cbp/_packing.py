@@ -283,10 +283,15 @@ def _is_version(value: Any) -> bool:
 
 
 def pack(state: State) -> dict[str, Any]:
-    """Return the arrays of a network, "header" first; parameters, slots and mask are views, not copies.
+    """Return the arrays of a network, "header" first, as they are between two updates: copies.
 
     A loss of the user's own goes with them as "own_loss", the function itself.
     """
+    with state._memory:
+        return _packed(state)
+
+
+def _packed(state: State) -> dict[str, Any]:
     optimizer, network = state.optimizer, state.get_config()
     own_loss = network["loss"] if callable(network["loss"]) else None
     fields = {
@@ -309,9 +314,10 @@ def pack(state: State) -> dict[str, Any]:
         fields["mask"] = True
     if learned := state._reader.numbers():
         fields["scaling"] = list(learned)
-    arrays = {"header": _header_of(fields), "params": state.params}
+    params = state.params if state._memory.before is None else state._memory.before
+    arrays = {"header": _header_of(fields), "params": params.copy()}
     if state._optimizer is not None:
-        arrays["slots"] = state._memory.slots
+        arrays["slots"] = state._memory.slots.copy()
     if method is not None and method.vectors:
         arrays["vectors"] = np.concatenate([np.atleast_2d(vector) for vector in method.vectors.values()])
     if state.mask is not None:
@@ -329,6 +335,11 @@ def _header_of(fields: dict[str, Any]) -> Array:
     if not isinstance(fields["metadata"], dict):
         raise TypeError(f"metadata must be a dict, not {type(fields['metadata']).__name__}")
     return np.frombuffer(text.encode(), np.uint8)
+
+
+def copied(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of metadata, as a file would give it back."""
+    return _json.read(_header_of({"metadata": metadata}).tobytes())["metadata"] if metadata != {} else {}
 
 
 def pack_for_file(state: State) -> tuple[Header, dict[str, Array]]:

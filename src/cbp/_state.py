@@ -5,6 +5,7 @@ Base class of the trainer (training.py) and of `Network` (network.py): views, co
 
 from __future__ import annotations
 
+import copy
 import copyreg
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
@@ -18,7 +19,9 @@ from cbp._threadpool import announce
 from cbp.layers import Layer, set_mask
 
 if TYPE_CHECKING:
+    from cbp._data import Reader
     from cbp._typing import Array, ArrayLike, OptimizerLike
+    from cbp.diagnostics import Laplace
     from cbp.methods import Method, MethodState
     from cbp.optimizers import Optimizer
     from cbp.scaling import Scaling
@@ -27,21 +30,21 @@ if TYPE_CHECKING:
 LINE = 120  # a network that takes more columns is printed in several lines
 
 
-class State(_core.Direct):
+class State(_core.Network):
     """The numbers of one network and the views of them."""
 
     metadata: dict[str, Any]
     """Anything of yours that JSON can hold: it is saved, copied and pickled with the network."""
+    _posterior: Laplace | None = None  # see Uncertain
 
     def _setup(self, spec: Spec, plan: _core.Plan, params: Array) -> None:
         """Make this a new network that trains in `params`."""
         announce()
         self._spec, self._plan = spec, plan
         self._memory = _core.Memory(plan, params)
-        self._params, self._grad = self._memory.theta, self._memory.grad
+        self._params = self._memory.theta
         self._reader = reader_for(spec, plan)
-        self._memory.scales = spec.scales
-        self._layers = tuple(Layer(dense, self._memory, number) for number, dense in enumerate(spec.layers))
+        self._layers: tuple[Layer, ...] | None = None  # made when they are first asked for
         for number, dense in enumerate(spec.layers):
             if not dense.trainable:
                 self._memory.freeze(number, True)
@@ -49,7 +52,18 @@ class State(_core.Direct):
         self._method: Method | None = None  # in the place of an optimiser
         self._method_state: MethodState | None = None
         self._pass_shape = [0, 0]  # rows and batch size of the pass that `unfinished` tells of
+        self._trainers: dict[int, tuple[int]] = {}  # the thread that trains, by process; see Trainer._alone
         self.metadata = {}
+
+    @property
+    def _reader(self) -> Reader:
+        """What makes data of a person's ready for the core."""
+        return self._current_reader
+
+    @_reader.setter
+    def _reader(self, reader: Reader) -> None:
+        self._current_reader = reader
+        self._memory.scale_by(reader.input_scaling, reader.target_scaling)
 
     def _chosen(self, wanted: OptimizerLike | None) -> Optimizer | Method:
         """Return what to train with: the one in use, Adam where there is none, unless something else is wanted."""
@@ -57,6 +71,7 @@ class State(_core.Direct):
 
     def _use(self, chosen: Optimizer | Method) -> None:
         """Continue with the optimiser in use, if that is what was chosen, or start another one anew."""
+        self._memory.claim()
         if chosen is self.optimizer:
             return
         self._optimizer = self._method = self._method_state = None
@@ -87,11 +102,11 @@ class State(_core.Direct):
 
         `fit` and `partial_fit` update parameters while a gradient is being made; they leave nothing of use here.
         """
-        return self._grad
+        return self._memory.grad
 
     @grad.setter
     def grad(self, value: Array) -> None:
-        self._refuse("grad", value is self._grad)
+        self._refuse("grad", value is self._memory.grad)
 
     @property
     def mask(self) -> Array | None:
@@ -131,8 +146,9 @@ class State(_core.Direct):
             )
         if self._memory.t == 0:
             raise RuntimeError("there is no average before the optimiser's first update")
-        other = self.copy()
-        other._params[:] = self._memory.slots[-1]
+        with self._memory:
+            other = self._copied()
+            other._params[:] = self._memory.slots[-1]
         return other
 
     def _refuse(self, name: str, same: bool) -> None:
@@ -143,6 +159,9 @@ class State(_core.Direct):
     @property
     def layers(self) -> tuple[Layer, ...]:
         """The layers, 0 to L - 1: ``layers[i]`` is layer i + 1 of the book. See `Layer`."""
+        if self._layers is None:
+            memory = self._memory
+            self._layers = tuple(Layer(dense, memory, number) for number, dense in enumerate(self._spec.layers))
         return self._layers
 
     @property
@@ -223,7 +242,7 @@ class State(_core.Direct):
         True
         """
         config = self._spec.config()
-        for layer, entry in zip(self._layers, config["layers"][1:], strict=True):
+        for layer, entry in zip(self.layers, config["layers"][1:], strict=True):
             entry.pop("trainable", None)
             entry |= {} if layer.trainable else {"trainable": False}
         return config
@@ -249,9 +268,100 @@ class State(_core.Direct):
         return self
 
     def copy(self) -> Self:
-        """Return an independent copy: parameters, mask, optimiser and its state, epoch counter, metadata."""
+        """Return an independent copy: parameters, mask, optimiser and its state, epoch counter, metadata.
+
+        While another thread trains it is of a moment between two updates, which it waits for, as `snapshot` does.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([2, 3, 1], seed=0)
+        >>> other = net.copy()
+        >>> loss = other.train_step([0, 1], 1, learning_rate=0.5)
+        >>> other == net
+        False
+        """
+        with self._memory:
+            return self._copied()
+
+    def snapshot(self) -> Self:
+        """Return the network as it is between two updates, to be read by any number of threads while this one trains.
+
+        The way to serve a network that learns: take a snapshot now and then, or have `Publish` hand them to you, and
+        let the threads that predict use the newest. It costs one copy of the parameters; all else that never changes
+        is shared.
+
+        Returns
+        -------
+        Network
+            It has the parameters, scaling, mask, metadata, epoch counter and uncertainty of this one, but neither its
+            optimiser nor that one's state. `params` is read-only, and what would train it is refused: `copy` returns
+            a network that trains, and so does what was saved or pickled.
+
+        Raises
+        ------
+        TypeError
+            `metadata` holds something that JSON cannot.
+        RuntimeError
+            In a process that was forked while another thread trained the network.
+
+        Notes
+        -----
+        It may be called from any thread at any time, and is never of the middle of an update, nor does it wait long:
+        not at all where nobody trains, and in callbacks; while another thread trains with `fit` or `partial_fit`, until
+        that one's next pause between two updates, some hundredths of a second, or one update where that takes longer.
+        Who steps by `train_step`, or `gradient` and `update`, is waited for until a call ends. The step of a full-batch
+        method is not waited for: the snapshot is of the moment before it.
+
+        `copy`, `averaged`, `save`, ``==`` and pickling take the same care. To read `params`, and to predict with this
+        very network, waits for nobody, and meets numbers of two updates side by side while another thread trains.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> net = cbp.Network([2, 3, 1], seed=0)
+        >>> served = net.snapshot()
+        >>> loss = net.train_step([0, 1], 1, learning_rate=0.5)
+        >>> served == net, served.epoch, served.params.flags.writeable
+        (False, 0, False)
+        >>> served.train_step([0, 1], 1, learning_rate=0.5)
+        Traceback (most recent call last):
+            ...
+        RuntimeError: this is a snapshot, which nobody trains: train a copy() of it
+        """
+        with self._memory:
+            other = self._likeness()
+        other._posterior = self._posterior
+        other._memory.seal()
+        return other
+
+    def _likeness(self) -> Self:
+        """Return a network of the same plan, with all that this one has but its optimiser. Within ``with _memory:``."""
+        memory = self._memory
         other = type(self).__new__(type(self))
-        _packing.unpack(other, _packing.pack(self))
+        other._setup(self._spec, self._plan, memory.theta if memory.before is None else memory.before)
+        for number, fixed in enumerate(memory.frozen.tolist()):
+            if other._memory.frozen[number] != fixed:
+                other._memory.freeze(number, fixed)
+        if memory.mask is not None:
+            other._memory.set_mask(memory.mask)
+        other._reader = self._reader
+        other._memory.epochs = memory.epochs
+        other.metadata = _packing.copied(self.metadata)
+        return other
+
+    def _copied(self) -> Self:
+        """Return a copy that goes on training as this one would. Within ``with self._memory:``."""
+        other, mine = self._likeness(), self._memory
+        memory = other._memory
+        if self.optimizer is not None:
+            other._use(copy.copy(self.optimizer))
+        if self._optimizer is not None:
+            memory.slots[...] = mine.slots
+        if self._method_state is not None:
+            other._method_state = self._method_state.lasting()
+        memory.t, memory.batches, memory.cost, memory.weight = mine.t, mine.batches, mine.cost, mine.weight
+        other._pass_shape = list(self._pass_shape)
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -271,8 +381,10 @@ class State(_core.Direct):
     def _numbers(self) -> dict[str, bytes]:
         """Return all arrays that tell one network from another of the same configuration."""
         fixed = {} if self.mask is None else {"mask": self.mask}
-        arrays = {"params": self._params, **fixed, **self._reader.numbers()}
-        return {name: array.tobytes() for name, array in arrays.items()}
+        with self._memory as memory:
+            params = self._params if memory.before is None else memory.before
+            arrays = {"params": params, **fixed, **self._reader.numbers()}
+            return {name: array.tobytes() for name, array in arrays.items()}
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -290,7 +402,7 @@ class State(_core.Direct):
     def _scratch(self) -> _core.Memory:
         """Return a memory that computes what the network does, in a copy of its parameters."""
         memory = _core.Memory(self._plan, self._params.copy())
-        for number, layer in enumerate(self._layers):
+        for number, layer in enumerate(self.layers):
             memory.freeze(number, not layer.trainable)
         memory.set_mask(self.mask)
         return memory
@@ -298,6 +410,6 @@ class State(_core.Direct):
     def _trained(self) -> Array:
         """Return which parameters are not fixed, (n_params,)."""
         trained = np.ones(self.n_params, bool) if self.mask is None else self.mask != 0
-        for layer in self._layers:
+        for layer in self.layers:
             trained[layer._part] &= layer.trainable
         return trained

@@ -19,8 +19,6 @@ WHICH = (True, "observation", "mean")
 class Uncertain(State):
     """A network that can tell how sure it is."""
 
-    _posterior: Laplace | None = None
-
     def learn_uncertainty(
         self,
         X: ArrayLike,

@@ -195,7 +195,8 @@ class EarlyStopping(Watcher):
     def on_fit_end(self, state: FitState) -> None:
         """Put the best parameters back."""
         if self._params is not None:
-            state.network.params[:] = self._params
+            with state.network._memory:
+                state.network.params[:] = self._params
             self._params = None
 
     def __repr__(self) -> str:

@@ -1,16 +1,20 @@
-"""Callbacks that keep something of the network while it trains: averaged weights, checkpoints."""
+"""Callbacks that keep something of the network while it trains: averaged weights, checkpoints, snapshots for others."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from cbp._arguments import real, whole
 from cbp.callbacks import Callback, FitState, Watcher
 
 if TYPE_CHECKING:
     from cbp._typing import Array, Path
+    from cbp.network import Network
 
 
 class WeightAverage(Callback):
@@ -85,7 +89,8 @@ class WeightAverage(Callback):
         """Give the network the average."""
         if self.average is not None:
             self.last = state.network.params.copy()
-            state.network.params[:] = self.average
+            with state.network._memory:
+                state.network.params[:] = self.average
 
     def __repr__(self) -> str:
         return f"WeightAverage(decay={self.decay}, start={self.start})"
@@ -203,3 +208,88 @@ class Checkpoint(Watcher):
             f"Checkpoint({self.path!r}, every={self.every}, updates={self.updates}, seconds={self.seconds}, "
             f"monitor={monitor!r}, mode={self.mode!r})"
         )
+
+
+class Publish(Callback):
+    """Hand snapshots of the network to a function while it trains, for other threads to predict with.
+
+    What the function keeps is what they serve: one assignment to a name or an attribute is seen whole by every thread,
+    so nobody waits for anybody. See `Network.snapshot`.
+
+    Parameters
+    ----------
+    function : callable
+        Called from the thread that trains, with a snapshot and the `FitState`, whose `logs` are the figures of the last
+        epoch; empty before the end of the first.
+    every : int, optional
+        After every so many epochs of the `fit`. Default: 1, unless `seconds` is given.
+    seconds : float, optional
+        When so many seconds have gone since the last snapshot, or the beginning; within epochs too, but for those of
+        `cbp.methods`.
+
+    Attributes
+    ----------
+    last : Network or None
+        The last snapshot of this `fit`.
+
+    Notes
+    -----
+    At the end of `fit` it publishes what is different from the last snapshot, such as the best weights that
+    `EarlyStopping` brings back: give it after the callbacks that do so. Parameters that are not finite are never
+    published.
+
+    Examples
+    --------
+    >>> import cbp
+    >>> served = {}
+    >>> publish = cbp.Publish(lambda net, state: served.update(net=net, loss=state.logs["loss"]), every=10)
+    >>> net = cbp.Network([1, 1], output="identity", seed=0)
+    >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=25, callbacks=publish)
+    >>> served["net"] == net, served["net"].epoch, served["loss"] == history.loss[-1]
+    (True, 25, True)
+    """
+
+    def __init__(
+        self, function: Callable[[Network, FitState], object], every: int | None = None, *, seconds: float | None = None
+    ) -> None:
+        if not callable(function):
+            raise TypeError(f"function must be called with a snapshot and the state, not be {function!r:.200}")
+        self.function = function
+        self.every = 1 if every is None and seconds is None else every
+        if self.every is not None:
+            self.every = whole(self.every, "every", 1)
+        self.seconds = None if seconds is None else real(seconds, "seconds", low=0.0)
+        self.last: Network | None = None
+        self._begin = 0.0
+
+    def on_fit_begin(self, state: FitState) -> None:
+        """Forget the last `fit`, start the clock."""
+        self.last, self._begin = None, time.monotonic()
+        self._before = state.network.params.copy()
+
+    def _late(self) -> bool:
+        return self.seconds is not None and time.monotonic() - self._begin >= self.seconds
+
+    def on_pause(self, state: FitState) -> None:
+        """Publish, if it is time."""
+        if self._late():
+            self._publish(state)
+
+    def on_epoch_end(self, state: FitState) -> None:
+        """Publish, if it is time."""
+        if self._late() or (self.every is not None and (state.epoch + 1) % self.every == 0):
+            self._publish(state)
+
+    def on_fit_end(self, state: FitState) -> None:
+        """Publish what is new."""
+        if not np.array_equal(state.network.params, self._before if self.last is None else self.last.params):
+            self._publish(state)
+
+    def _publish(self, state: FitState) -> None:
+        if state.network._plan.first_nonfinite(state.network.params) >= 0:
+            return
+        self.last, self._begin = state.network.snapshot(), time.monotonic()
+        self.function(self.last, state)
+
+    def __repr__(self) -> str:
+        return f"Publish({self.function!r}, every={self.every}, seconds={self.seconds})"

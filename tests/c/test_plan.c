@@ -56,6 +56,54 @@ CASE(predicting_many_rows_needs_no_more_room_than_some) {
     cbp_net_free(s.net);
 }
 
+/* ---- plans in memory of the caller's ---- */
+
+static const int INPUTS[] = {0};
+static const cbp_act MIXED[] = {CBP_ACT_identity, CBP_ACT_tanh, CBP_ACT_sigmoid};
+static const cbp_dense LAYERS[] = {{.units = 7, .act = CBP_ACT_relu},
+                                   {.units = 3, .unit_act = MIXED, .n_skips = 1, .skips = INPUTS}};
+static const cbp_head HEADS[] = {{0, 1, CBP_LOSS_half_squared_error, 0, 1}, {1, 2, CBP_LOSS_log_cosh, 0, 2}};
+static const cbp_spec SPEC = {
+    .dtype = CBP_FLOAT32, .n_in = 5, .n_layers = 2, .layers = LAYERS, .n_heads = 2, .heads = HEADS};
+
+/* At every address, in memory of exactly the bytes that were asked for, which a sanitizer watches */
+CASE(a_plan_in_memory_of_the_callers_computes_the_same) {
+    cbp_net *net;
+    double want, got;
+    CHECK(cbp_net_new(&net, &SPEC) == CBP_OK);
+    const int64_t n = cbp_n_params(net);
+    void *const theta = random_reals(SPEC.dtype, n, -1, 1), *const grad = reals(SPEC.dtype, n);
+    const cbp_data data = {.n = 9, .x = random_reals(SPEC.dtype, 45, -1, 1), .y = random_reals(SPEC.dtype, 27, -1, 1)};
+    cbp_mem mem = {.theta = theta, .grad = grad, .work = block(cbp_work_bytes(net, 9, CBP_TRAIN))};
+    CHECK(cbp_gradient(net, &mem, &data, &want) == CBP_OK);
+    cbp_net_free(net);
+    const size_t bytes = cbp_net_bytes(&SPEC);
+    for (size_t shift = 0; shift < 17; shift++) {
+        char *const memory = (char *)block(bytes + shift) + shift;
+        CHECK(cbp_net_in(&net, memory, bytes, &SPEC) == CBP_OK);
+        CHECK((char *)net >= memory && (char *)net < memory + bytes);
+        mem.grad = reals(SPEC.dtype, n);
+        CHECK(cbp_gradient(net, &mem, &data, &got) == CBP_OK && got == want);
+        CHECK_BYTES(n, sizeof(float), mem.grad, grad);
+    }
+}
+
+CASE(too_little_memory_for_a_plan_is_refused) {
+    const size_t bytes = cbp_net_bytes(&SPEC);
+    char *const memory = block(bytes), *const untouched = block(bytes);
+    cbp_net *net = (cbp_net *)memory;
+    CHECK(bytes > 0 && cbp_net_in(&net, memory, bytes - 1, &SPEC) == CBP_NO_MEMORY && net == NULL);
+    CHECK(cbp_net_in(&net, memory, 0, &SPEC) == CBP_NO_MEMORY);
+    CHECK(memcmp(memory, untouched, bytes) == 0);
+    CHECK(cbp_net_in(NULL, memory, bytes, &SPEC) == CBP_NULL_ARGUMENT);
+    CHECK(cbp_net_in(&net, NULL, bytes, &SPEC) == CBP_NULL_ARGUMENT && net == NULL);
+    CHECK(cbp_net_in(&net, memory, bytes, NULL) == CBP_NULL_ARGUMENT && net == NULL);
+    cbp_spec wrong = SPEC;
+    wrong.isa = "abacus";
+    CHECK(cbp_net_bytes(&wrong) == 0 && cbp_net_bytes(NULL) == 0);
+    CHECK(cbp_net_in(&net, memory, bytes, &wrong) == CBP_BAD_ISA && net == NULL);
+}
+
 CASE(freeing_nothing_is_fine) { cbp_net_free(NULL); }
 
 /* ---- errors of cbp_net_new: one change to an ordinary network each ---- */

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #ifndef _WIN32
+#include <sys/resource.h>
 #include <sys/wait.h>
 #endif
 #if defined(_MSC_VER) && !defined(__clang__)
@@ -170,6 +171,50 @@ CASE(threads_have_the_default_floating_point_mode) {
     cbp_pool_free(pool);
 #endif
 }
+
+/* ---- no threads to be had ---- */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NO_LIMIT
+#endif
+#endif
+#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(NO_LIMIT) /* which wants memory of its own */
+
+CBP_THREAD_MAIN(nothing, arg) { return arg; }
+
+/* Whether a thread can be started now */
+static int threads_start(void) {
+    cbp_thread thread;
+    const int started = cbp_thread_start(&thread, nothing, NULL);
+    if (started) cbp_thread_join(thread);
+    return started;
+}
+
+/* Address space for no more than there is already leaves none for a stack. Without effect in emulators,
+ * which is why a thread is tried first. Systems that have no threads at all, such as Pyodide, come to the same. */
+CASE(without_threads_the_caller_does_all_in_order) {
+    struct rlimit before;
+    CHECK(getrlimit(RLIMIT_AS, &before) == 0);
+    cbp_pool *pool = pool_of(4);
+    const struct rlimit none = {0, before.rlim_max};
+    CHECK(setrlimit(RLIMIT_AS, &none) == 0);
+    const int possible = threads_start();
+    trace t = {.meet = 0};
+    if (!possible) cbp_pool_run(pool, (cbp_cut){4, PARTS}, note, &t);
+    const int size = cbp_pool_size(pool), threads = cbp_pool_threads(pool);
+    CHECK(setrlimit(RLIMIT_AS, &before) == 0);
+    if (!possible) {
+        for (int p = 0; p < PARTS; p++)
+            CHECK(t.times[p] == 1 && t.thread[p] == &this_thread && t.nth[p] == t.nth[0] + p);
+        CHECK(size == 1 && threads == 4);
+    }
+    CHECK(cbp_pool_resize(pool, 4) == CBP_OK);
+    met(pool, 4); /* as soon as there are threads again */
+    cbp_pool_free(pool);
+}
+
+#endif
 
 /* ---- refusals ---- */
 

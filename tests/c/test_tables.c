@@ -115,3 +115,14 @@ CASE(what_is_no_status_still_has_a_sentence) {
 }
 
 CASE(the_library_is_the_header) { CHECK(strcmp(cbp_version(), CBP_VERSION) == 0); }
+
+CASE(the_version_is_text_and_a_number) {
+    char text[64];
+    snprintf(text, sizeof text, "%d.%d.%d", CBP_VERSION_MAJOR, CBP_VERSION_MINOR, CBP_VERSION_PATCH);
+    CHECK(strcmp(CBP_VERSION, text) == 0);
+    CHECK(CBP_VERSION_MINOR < 100 && CBP_VERSION_PATCH < 100);
+    CHECK(CBP_VERSION_NUMBER == 10000 * CBP_VERSION_MAJOR + 100 * CBP_VERSION_MINOR + CBP_VERSION_PATCH);
+#if CBP_VERSION_NUMBER < 100
+    CHECK(0);
+#endif
+}

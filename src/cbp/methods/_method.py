@@ -48,6 +48,10 @@ class MethodState:
     def begun(self) -> MethodState:
         """Return the same for a new training: what is not saved is empty, and what this one holds of it is let go."""
         self.cache.clear()
+        return self.lasting()
+
+    def lasting(self) -> MethodState:
+        """Return a copy of what is saved."""
         return MethodState(self.iterations, {**self.numbers}, {**self.vectors})
 
     def following(self) -> MethodState:

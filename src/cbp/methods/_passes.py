@@ -46,23 +46,26 @@ class MethodPasses(ArrayPasses):
 
     def one(self, epoch: int) -> tuple[float, dict[str, float]]:
         """Make one step, or none at all where it is broken off; return J after it, and what the method has to tell."""
-        net, before, epochs = self.net, self.state, self.net._memory.epochs
-        params, state = net._params.copy(), before.following()
+        memory, before, epochs = self.net._memory, self.state, self.net._memory.epochs
+        state, params = before.following(), memory.begin_step()
         try:
             with np.errstate(all="ignore"):
                 loss = self.method.step(self.objective, state)
             state.iterations += 1
             self._keep(state, epochs + 1)
         except BaseException:
-            net.params[:] = params
+            memory.theta[:] = params
             self._keep(before, epochs)
             raise
+        finally:
+            memory.end_step()
         return loss, state.figures
 
     def _keep(self, state: MethodState, epochs: int) -> None:
-        net, memory = self.net, self.net._memory
-        self.state = net._method_state = state
-        memory.t, memory.epochs = state.iterations, epochs
+        """Let the step be over, in one moment for whoever takes a snapshot or copies."""
+        with self.net._memory as memory:
+            self.state = self.net._method_state = state
+            memory.t, memory.epochs, memory.before = state.iterations, epochs, None
 
     def over(self, logs: dict[str, float]) -> str:
         """Return why there is no point in another step, or ""; `logs` has the figures of the last."""
@@ -75,8 +78,9 @@ class MethodPasses(ArrayPasses):
     def end(self, reason: str) -> None:
         """Go back to the parameters that were best, if validation ended the training, with a new state; free memory."""
         if reason == "validation" and self.best is not None:
-            self.net.params[:] = self.best
-            self.net._method_state = type(self.state)(self.state.iterations)
+            with self.net._memory as memory:
+                memory.theta[:] = self.best
+                self.net._method_state = type(self.state)(self.state.iterations)
         self.state.cache.clear()
         _core.release(self.net._memory)
 
