@@ -9,6 +9,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cases import each_of
 
 import cbp
 
@@ -95,9 +96,9 @@ SAMPLES = {
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("samples", SAMPLES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_of("step", STEPS)
+@each_of("dtype", ["float32", "float64"])
 def test_a_step_is_the_same_both_ways(step, samples, dtype):
     make, shape, targets = SAMPLES[samples]
     X, y = numbers(*shape, dtype=dtype), targets(dtype)
@@ -253,8 +254,8 @@ def failure(net, act, *args, **kwargs):
     return type(caught.value), str(caught.value)
 
 
-@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("wrong", WRONG)
+@each_of("step", STEPS)
 def test_an_error_is_the_same_both_ways(step, wrong):
     make, X, y = WRONG[wrong]
     short = failure(make(), STEPS[step], X, y)
