@@ -23,7 +23,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint strict format docs wheel check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint strict format docs wheel wheels check-wheel try-wheel identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -115,6 +115,10 @@ docs: $(STAMPS)/group-docs      ## the documentation, into build/docs; warnings 
 wheel: $(STAMPS)/venv           ## a wheel, into dist
 	rm -rf dist build/lib* build/bdist*
 	$(PY) -m pip wheel -q --no-build-isolation --no-deps -w dist .
+
+wheels: $(STAMPS)/group-wheel   ## for Linux: manylinux x86_64 and aarch64, musllinux x86_64, by the compiler zig; the source distribution too
+	rm -rf dist
+	$(PY) tools/build_wheels.py $(WHEELS)
 
 check-wheel: wheel $(STAMPS)/group-wheel ## is it abi3, small, complete, and free of what does not belong?
 	$(PY) tools/check_wheel.py dist/*.whl

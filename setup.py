@@ -8,6 +8,8 @@ import shlex
 import shutil
 import sys
 import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -37,8 +39,22 @@ def c_files(*suffixes):
     return sorted(path.as_posix() for path in Path("csrc").rglob("*") if path.suffix in suffixes)
 
 
+def side_by_side(compiler, compile_all, processes):
+    """Return a `compile` that hands a compiler's own one source at a time, from as many threads, the largest first."""
+    if compiler.compiler_type == "msvc" and not compiler.initialized:
+        compiler.initialize()  # looks for itself at the first call, which must not be several calls
+
+    def compile_some(sources, **settings):
+        largest_first = sorted(sources, key=os.path.getsize, reverse=True)
+        with ThreadPoolExecutor(processes) as threads:
+            made = dict(zip(largest_first, threads.map(lambda one: compile_all([one], **settings), largest_first)))
+        return list(chain.from_iterable(made[source] for source in sources))
+
+    return compile_some
+
+
 class BuildExtension(build_ext):
-    """Compile with the flags of the compiler at hand."""
+    """Compile with the flags of the compiler at hand, a source on every processor (`build_ext -j 1`: on one)."""
 
     def build_extension(self, ext):
         """Add this compiler's flags, then build."""
@@ -46,6 +62,7 @@ class BuildExtension(build_ext):
         strict = STRICT_FLAGS[kind] if os.environ.get("CBP_STRICT") == "1" else []
         ext.extra_compile_args = [*C_FLAGS[kind], *strict, *shlex.split(os.environ.get("CFLAGS", ""))]
         ext.libraries = LIBRARIES[kind]
+        self.compiler.compile = side_by_side(self.compiler, self.compiler.compile, self.parallel or os.cpu_count())
         super().build_extension(ext)
 
 
