@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from fnmatch import fnmatch
+from importlib.metadata import version
 
 import ziglang
 
@@ -38,4 +39,6 @@ def command(arguments: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
+    if "--version" in sys.argv:
+        print(f"zig {version('ziglang')}, ", end="", flush=True)
     sys.exit(subprocess.run(command(sys.argv[1:]), check=False).returncode)
