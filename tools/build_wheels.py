@@ -123,9 +123,9 @@ def build(name: str, sdist: Path, to: Path, how: list[str]) -> Path:
         "LDSHARED": f"{compiler} -shared -s",
         "LDFLAGS": "",
         "CFLAGS": shlex.join([f"-I{headers}", f"-ffile-prefix-map={folder}=.", f"-ffile-prefix-map={sys.prefix}=."]),
-        "_PYTHON_HOST_PLATFORM": f"linux-{platform.machine}",
     }
-    run(*FRONTEND, "--wheel", *how, "--outdir", folder, source, **settings)
+    machine = f"--config-setting=--build-option=--plat-name=linux_{platform.machine}"
+    run(*FRONTEND, "--wheel", *how, machine, "--outdir", folder, source, **settings)
     (wheel,) = folder.glob("*.whl")
     run(sys.executable, "-m", "wheel", "tags", "--remove", "--platform-tag", platform.tag, wheel)
     (wheel,) = folder.glob("*.whl")
@@ -137,11 +137,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("platforms", nargs="*", metavar="PLATFORM", help=f"{', '.join(PLATFORMS)}; without any: all")
     parser.add_argument("--to", type=Path, default=ROOT / "dist", help="a folder, which is emptied first")
-    parser.add_argument("--isolated", action="store_true", help="build in an environment made for this, by uv")
+    parser.add_argument(
+        "--isolated", metavar="CONSTRAINTS", help="build in an environment of these versions, made by uv"
+    )
     asked = parser.parse_args()
     os.umask(0o022)
     os.environ["SOURCE_DATE_EPOCH"] = commit_time()
-    to, how = asked.to.resolve(), ["--installer", "uv"] if asked.isolated else ["--no-isolation"]
+    isolated = ["--installer", "uv", "--dependency-constraints-txt", asked.isolated]
+    to, how = asked.to.resolve(), isolated if asked.isolated else ["--no-isolation"]
     for folder in (to, WORK):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

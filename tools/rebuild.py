@@ -20,16 +20,15 @@ from build_wheels import ROOT, unpack
 
 ELSEWHERE = ROOT / "build" / "again" / "a folder elsewhere"
 OTHER_WAYS = {"TZ": "Asia/Kolkata", "LC_ALL": "C", "PYTHONHASHSEED": "7"}
+BUILT_WITH = ("setuptools", "Cython", "numpy")  # of the same versions
 QUICKEST = "manylinux-aarch64"
 
 
 def settings() -> dict[str, str]:
-    """Return the environment of the other build: what builds has the same version, nothing else is as it was."""
-    same = ELSEWHERE / "constraints.txt"
-    same.write_text("".join(f"{name}=={version(name)}\n" for name in ("setuptools", "Cython", "numpy")))
+    """Return the environment variables of the other build."""
     kept = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
     caches = {f"ZIG_{kind}_CACHE_DIR": str(ELSEWHERE / kind) for kind in ("GLOBAL", "LOCAL")}
-    return kept | OTHER_WAYS | caches | {"UV_CONSTRAINT": str(same)}
+    return kept | OTHER_WAYS | caches
 
 
 def rebuild(sdist: Path, platforms: list[str]) -> Path:
@@ -40,8 +39,10 @@ def rebuild(sdist: Path, platforms: list[str]) -> Path:
     os.umask(0o077)
     for file in (path for path in source.rglob("*") if path.is_file()):
         file.chmod(file.stat().st_mode & 0o700)
-    made = ELSEWHERE / "dist"
-    command = [sys.executable, str(source / "tools/build_wheels.py"), "--isolated", "--to", str(made), *platforms]
+    made, versions = ELSEWHERE / "dist", ELSEWHERE / "versions.txt"
+    versions.write_text("".join(f"{name}=={version(name)}\n" for name in BUILT_WITH))
+    tool = str(source / "tools" / "build_wheels.py")
+    command = [sys.executable, tool, "--isolated", str(versions), "--to", str(made), *platforms]
     subprocess.run(command, cwd=ELSEWHERE, env=settings(), check=True)
     return made
 
