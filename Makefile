@@ -23,7 +23,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint strict format docs wheel wheels check-wheel try-wheel identifiers clib dev clean
+.PHONY: help demo test test-c test-py test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint strict format docs wheels check-wheels test-wheels test-reproducible identifiers clib dev clean
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -112,20 +112,22 @@ format: $(STAMPS)/group-lint    ## lay out Python and C as lint wants them
 docs: $(STAMPS)/group-docs      ## the documentation, into build/docs; warnings are errors
 	$(PY) -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
 
-wheel: $(STAMPS)/venv           ## a wheel, into dist
-	rm -rf dist build/lib* build/bdist*
-	$(PY) -m pip wheel -q --no-build-isolation --no-deps -w dist .
-
-wheels: $(STAMPS)/group-wheel   ## for Linux: manylinux x86_64 and aarch64, musllinux x86_64, by the compiler zig; the source distribution too
-	rm -rf dist
+wheels: $(STAMPS)/group-wheel   ## into dist, by the compiler zig: manylinux x86_64 and aarch64, musllinux x86_64, the source distribution (WHEELS=manylinux-x86_64)
 	$(PY) tools/build_wheels.py $(WHEELS)
 
-check-wheel: wheel $(STAMPS)/group-wheel ## is it abi3, small, complete, and free of what does not belong?
+dist:
+	$(MAKE) wheels
+
+check-wheels: dist $(STAMPS)/group-wheel ## is what lies in dist small, complete, as its name says, and free of what does not belong?
+	$(PY) tools/check_sdist.py dist/*.tar.gz
 	$(PY) tools/check_wheel.py dist/*.whl
 	$(BIN)/abi3audit --strict dist/*.whl
 
-try-wheel: wheel                ## the wheel with NumPy alone, in every Python from 3.11 on that can be found
-	$(PY) tools/try_wheel.py dist/*.whl
+test-wheels: dist $(STAMPS)/group-wheel ## install the wheel in dist into every Python found: with NumPy alone, then all Python tests (TRY="--python 3.12")
+	$(PY) tools/test_wheels.py dist $(TRY)
+
+test-reproducible: dist $(STAMPS)/group-wheel ## does what lies in dist come out the same elsewhere, to the byte? (WHEELS=manylinux-x86_64)
+	$(PY) tools/rebuild.py dist $(WHEELS)
 
 identifiers: $(STAMPS)/group-wheel ## the wheels that cibuildwheel would build from this configuration
 	$(BIN)/cibuildwheel --print-build-identifiers --platform linux

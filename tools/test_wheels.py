@@ -101,9 +101,18 @@ def alone(version: str, scripts: Path) -> None:
     print(f"Python {version}: {verdict}; import cbp adds {statistics.median(times):.1f} ms", flush=True)
 
 
-def suite(version: str, scripts: Path, source: Path, arguments: list[str]) -> bool:
+def suite(version: str, scripts: Path, wheel: Path, source: Path, arguments: list[str]) -> bool:
     """Run the tests, where what is tested can only be what is installed; return whether they pass."""
-    uv("pip", "install", "--python", scripts / "python", "--group", "test", cwd=source)
+    uv(
+        "pip",
+        "install",
+        "--python",
+        scripts / "python",
+        "--group",
+        "test",
+        f"cbpnet[demo] @ {wheel.as_uri()}",
+        cwd=source,
+    )
     for place in output(scripts / "python", "-c", WHERE, cwd=source).split():
         if not Path(place).is_relative_to(scripts.parent):
             raise SystemExit(f"not the installed cbp: {place}")
@@ -147,7 +156,7 @@ def main() -> int:
     for version, interpreter in found.items():
         scripts = environment(version, interpreter, wheel)
         alone(version, scripts)
-        good &= suite(version, scripts, source, shlex.split(asked.pytest))
+        good &= suite(version, scripts, wheel, source, shlex.split(asked.pytest))
     lacking = [version for version in asked.python or PROMISED if version not in found]
     print(
         f"{wheel.name}: tested on Python {', '.join(found)}" + (f"; not found: {', '.join(lacking)}" if lacking else "")
