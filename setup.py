@@ -102,8 +102,8 @@ class BuildWheel(bdist_wheel):
         super().write_wheelfile(wheelfile_base, *arguments)
         path = Path(wheelfile_base, sbom.FILE)
         path.parent.mkdir(exist_ok=True)
-        command = getattr(self.get_finalized_command("build_ext").compiler, "compiler_so", [])
-        path.write_text(sbom.bill(self.distribution, command), encoding="utf-8")
+        compiler = self.get_finalized_command("build_ext").compiler
+        path.write_text(sbom.bill(self.distribution, compiler), encoding="utf-8")
 
 
 class SourceArchive(sdist):

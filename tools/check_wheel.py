@@ -134,7 +134,9 @@ def audit(wheel: Wheel) -> list[str]:
     policy, allowed = POLICIES[named[0]]
     with tempfile.TemporaryDirectory() as empty:
         command = [sys.executable, "-m", "auditwheel", "show", "--json", "--ldpaths", empty, str(wheel.path)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return [f"auditwheel refuses it: {(done.stderr or done.stdout).strip().splitlines()[-1]}"]
     said = json.loads(done.stdout)
     wanted, machine = wheel.platforms[-1], wheel.platforms[-1].removeprefix(f"{named[0]}_")
     found = [] if said["sym_tag"] == wanted else [f"auditwheel finds symbols of {said['sym_tag']}"]

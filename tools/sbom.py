@@ -16,6 +16,7 @@ FILE = "sboms/cbpnet.cdx.json"  # below .dist-info
 
 # Packages that a part of is compiled into the extension module, and their licenses
 COMPILED_IN = {"Cython": "Apache-2.0", "numpy": "BSD-3-Clause"}
+COMPILED = "a part of it is compiled into cbp._core"
 
 
 def purl(name: str, release: str = "") -> str:
@@ -38,7 +39,8 @@ def licensed(expression: str) -> list[dict[str, Any]]:
 def compiled_in() -> list[dict[str, Any]]:
     """Return the packages that lend code to the extension module: what Cython writes, the inline part of NumPy's C."""
     return [
-        package(name, version(name), licenses=licensed(terms), scope="required") for name, terms in COMPILED_IN.items()
+        package(name, version(name), licenses=licensed(terms), scope="required", description=COMPILED)
+        for name, terms in COMPILED_IN.items()
     ]
 
 
@@ -53,15 +55,28 @@ def needed(requirements: list[str], scope: str) -> list[dict[str, Any]]:
     ]
 
 
-def compiler(command: list[str]) -> dict[str, Any]:
-    """Return the compiler as it names itself; Microsoft's does not."""
-    done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False) if command else None
-    named = done.stdout.splitlines() if done and done.returncode == 0 else []
-    return {"type": "application", "name": "C compiler", "version": named[0] if named else "MSVC"}
+def compilers(made: Any) -> list[dict[str, Any]]:
+    """Return the compiler as it names itself, if this object of setuptools is one; Microsoft's only has a type."""
+    if not hasattr(made, "compiler_type"):
+        return []
+    command = getattr(made, "compiler_so", None)
+    said = (
+        subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout if command else ""
+    )
+    return [{"type": "application", "name": "C compiler", "version": said.partition("\n")[0] or made.compiler_type}]
 
 
-def bill(distribution: Any, command: list[str]) -> str:
-    """Return the document for a distribution of setuptools whose extension module this command compiled."""
+def tools(compiler: Any) -> list[dict[str, Any]]:
+    """Return what built the wheel."""
+    packages = (package(name, version(name)) for name in ("setuptools", "Cython"))
+    return [
+        *({**known, "type": "application", "bom-ref": f"tool:{known['name']}"} for known in packages),
+        *compilers(compiler),
+    ]
+
+
+def bill(distribution: Any, compiler: Any) -> str:
+    """Return the document for a distribution of setuptools whose extension module this compiler made."""
     about = distribution.metadata
     this = package(
         about.name, about.version, licenses=licensed(about.license_expression), description=about.description
@@ -71,10 +86,9 @@ def bill(distribution: Any, command: list[str]) -> str:
     parts = compiled_in()
     known = {part["name"] for part in required}
     beside = [part for part in needed(optional, "optional") if part["name"] not in known]
-    tools = [package(name, version(name)) for name in ("setuptools", "Cython")]
     metadata = {
         "lifecycles": [{"phase": "build"}],
-        "tools": {"components": [*({**tool, "type": "application"} for tool in tools), compiler(command)]},
+        "tools": {"components": tools(compiler)},
         "component": this,
     }
     if "SOURCE_DATE_EPOCH" in os.environ:
