@@ -22,7 +22,7 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: $(shell awk -F: '/^[a-z][a-z-]*:/ { print $$1 }' Makefile)
+.PHONY: $(shell awk -F: '/^[a-z][a-z-]*:/ && $$1 != "dist" { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
 
 help:           ## this list
