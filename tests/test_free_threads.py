@@ -172,14 +172,15 @@ LOOKS = {
 
 
 def test_threads_may_look_while_one_trains():
-    """A thread for each way to look."""
+    """A thread for each way to look; the training changes its optimiser, and so its state, all the time."""
     net, done, looks = network(), threading.Event(), [*LOOKS.values()]
-    net.partial_fit(X, Y)
 
     def look(number):
         if number == 0:
             try:
-                net.fit(X, Y, epochs=20 * MANY, batch_size=32, progress=False)
+                for turn in range(10 * MANY):
+                    optimizer = cbp.optimizers.Adam(1e-4) if turn % 2 else cbp.optimizers.SGD(1e-4)
+                    net.fit(X, Y, epochs=2, batch_size=32, optimizer=optimizer, progress=False)
             finally:
                 done.set()
         while not done.is_set():
@@ -214,7 +215,6 @@ def test_activations_and_deltas_of_a_network_in_training_can_be_looked_at():
 
 def test_files_written_while_another_thread_trains_can_be_read(tmp_path):
     net, done = network(), threading.Event()
-    net.partial_fit(X, Y)
 
     def work(number):
         if number == 0:

@@ -99,6 +99,8 @@ class Memory:
         clip_value: float = 0.0,
         clip_norm: float = 0.0,
         average: float = 0.0,
+        *,
+        then: Callable[[], None] | None = None,
     ) -> None: ...
     def update(self, learning_rate: float) -> None: ...
     def epoch(

@@ -420,8 +420,8 @@ cdef class Memory(Shared):
         self.mask, self._mem.mask = mask, data
         self._leave()
 
-    def set_optimizer(self, name, args, double clip_value=0, double clip_norm=0, double average=0):
-        """Start this optimiser anew: slots zero, t = 0. Limits of 0 are none."""
+    def set_optimizer(self, name, args, double clip_value=0, double clip_norm=0, double average=0, *, then=None):
+        """Start this optimiser anew: slots zero, t = 0. Limits of 0 are none. then() is called before anybody reads."""
         cdef int i
         row = _ROWS["optimizers"][_INDEX["optimizers"][name]]
         if len(args) != len(row["args"]):
@@ -436,7 +436,11 @@ cdef class Memory(Shared):
         for i in range(len(values)):
             self._opt.arg[i] = values[i]
         self._opt.clip_value, self._opt.clip_norm, self._opt.average = clip_value, clip_norm, average
-        self._leave()
+        try:
+            if then is not None:
+                then()
+        finally:
+            self._leave()
 
     def update(self, double learning_rate):
         """One step of the optimiser from grad."""

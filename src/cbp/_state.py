@@ -74,15 +74,19 @@ class State(_core.Network):
         self._memory.claim()
         if chosen is self.optimizer:
             return
-        self._optimizer = self._method = self._method_state = None
         if isinstance(chosen, optimizers.Optimizer):
-            self._memory.set_optimizer(chosen.row, chosen.args, *chosen.limits)
-            self._optimizer = chosen
+
+            def use() -> None:
+                self._optimizer, self._method, self._method_state = chosen, None, None
+
+            self._memory.set_optimizer(chosen.row, chosen.args, *chosen.limits, then=use)
         else:
             from cbp.methods import MethodState
 
-            self._memory.set_optimizer("sgd", ())  # which has no slots: what the last one had is free
-            self._method, self._method_state = chosen, MethodState()
+            def use() -> None:
+                self._optimizer, self._method, self._method_state = None, chosen, MethodState()
+
+            self._memory.set_optimizer("sgd", (), then=use)  # which has no slots: what the last one had is free
 
     @property
     def params(self) -> Array:
