@@ -191,6 +191,25 @@ def test_threads_may_look_while_one_trains():
     assert all(at_once(look, 1 + len(LOOKS)))
 
 
+def test_the_old_optimiser_is_there_until_the_new_one_is():
+    """A copy made while one takes the place of the other, here by the new one itself, has the old one and its state."""
+    net, copies = network(), []
+    net.fit(X, Y, epochs=1, optimizer="adam", progress=False)
+
+    class Copying(cbp.optimizers.SGD):
+        @property
+        def limits(self):
+            copies.append(net.copy())
+            return super().limits
+
+    before = net.copy()
+    net.fit(X, Y, epochs=1, optimizer=Copying(0.1), progress=False)
+    for model in (before, copies[0]):
+        model.fit(X, Y, epochs=1, progress=False)
+    assert copies[0].optimizer == before.optimizer
+    assert copies[0] == before
+
+
 def test_activations_and_deltas_of_a_network_in_training_can_be_looked_at():
     """All of a list are of one batch; the workspace that holds them grows all the time."""
     current, done = network(), threading.Event()
