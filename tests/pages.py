@@ -118,6 +118,8 @@ def install(page, monkeypatch):
     if INSTALLED in page.read_text(encoding="utf-8"):
         for name, value in clib.environment(clib.installed()).items():
             monkeypatch.setenv(name, value)
+
+
 def lacks(text, packages):
     """Those of the packages that a text imports and that are not installed."""
     imported = re.findall(r"^(?:>>> )?(?:    )*(?:import|from) (.+)", text, re.MULTILINE)
