@@ -132,16 +132,22 @@ format: $(STAMPS)/group-lint    ## lay out Python and C as lint wants them
 docs: $(STAMPS)/group-docs      ## the documentation, into build/docs; warnings are errors
 	$(PY) -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
 
-wheel: $(STAMPS)/venv           ## a wheel, into dist
-	rm -rf dist build/lib* build/bdist*
-	$(PY) -m pip wheel -q --no-build-isolation --no-deps -w dist .
+wheels: $(STAMPS)/group-wheel   ## into dist, by the compiler zig: manylinux x86_64 and aarch64, musllinux x86_64, the source distribution (WHEELS=manylinux-x86_64)
+	$(PY) tools/build_wheels.py $(WHEELS)
 
-check-wheel: wheel $(STAMPS)/group-wheel ## is it abi3, small, complete, and free of what does not belong?
+dist:
+	$(MAKE) wheels
+
+check-wheels: dist $(STAMPS)/group-wheel ## is what lies in dist small, complete, as its name says, and free of what does not belong?
+	$(PY) tools/check_sdist.py dist/*.tar.gz
 	$(PY) tools/check_wheel.py dist/*.whl
 	$(BIN)/abi3audit --strict dist/*.whl
 
-try-wheel: wheel                ## the wheel with NumPy alone, in every Python from 3.11 on that can be found
-	$(PY) tools/try_wheel.py dist/*.whl
+test-wheels: dist $(STAMPS)/group-wheel ## install the wheel in dist into every Python found: with NumPy alone, then all Python tests (TRY="--python 3.12")
+	$(PY) tools/test_wheels.py dist $(TRY)
+
+test-reproducible: dist $(STAMPS)/group-wheel ## does what lies in dist come out the same elsewhere, to the byte? (WHEELS=manylinux-x86_64)
+	$(PY) tools/rebuild.py dist $(WHEELS)
 
 try-frozen: $(STAMPS)/group-frozen ## cbp as a program of its own, made by PyInstaller from an installed copy
 	$(PY) tools/try_frozen.py

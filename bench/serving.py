@@ -42,7 +42,7 @@ class Served:
 
     def publish(self) -> cbp.Network:
         """Return what readers may have: a network that nobody trains."""
-        return self.net.copy()
+        return self.net.snapshot()
 
     def train(self, done: threading.Event) -> None:
         """Train, and swap after every epoch."""

@@ -46,21 +46,23 @@ def well(child):
 
 def train_until_done():
     while not done.is_set():
-        trained(3, epochs=20)
+        trained(2, epochs=50)
 
 
 serial = trained(1)
+assert trained(2) == serial
+assert not os.path.isdir("/proc/self/task") or len(os.listdir("/proc/self/task")) == 2  # the pool is at work
 other = threading.Thread(target=train_until_done)
 """
 
 WHILE_ANOTHER_THREAD_TRAINS = """
 other.start()
 found = 0
-for _ in range(300):
+for _ in range(150):
     child = forked()
     if child is None:
         try:
-            good = trained(3) == serial and cbp.get_num_threads() == 3
+            good = trained(2) == serial and cbp.get_num_threads() == 2
         finally:
             leave(good)
     found += well(child)
@@ -71,7 +73,7 @@ print(found)
 
 
 def test_children_of_a_process_whose_other_threads_train():
-    assert run_python(HEAD + WHILE_ANOTHER_THREAD_TRAINS) == "300"
+    assert run_python(HEAD + WHILE_ANOTHER_THREAD_TRAINS) == "150"
 
 
 BY_THE_TRAINING_ITSELF = """
@@ -94,7 +96,7 @@ if {among_threads}:
 forks = good = 0
 while forks < {count}:
     fork = Fork()
-    net = trained(3, fork)
+    net = trained(2, fork)
     if fork.children is None:
         leave(net == serial)
     forks += len(fork.children)
@@ -104,14 +106,14 @@ print(forks >= {count}, good == forks)
 """
 
 
-@pytest.mark.parametrize(("count", "among_threads"), [(400, False), (300, True)])
+@pytest.mark.parametrize(("count", "among_threads"), [(550, False), (300, True)])
 def test_children_of_the_training_itself_go_on_with_it(count, among_threads):
     program = BY_THE_TRAINING_ITSELF.replace("{count}", str(count)).replace("{among_threads}", str(among_threads))
     assert run_python(HEAD + program) == "True True"
 
 
 CHILD_EQUALS_PARENT = """
-net = trained(3)
+net = trained(2)
 read, write = os.pipe()
 if forked() is None:
     net.fit(X, Y, epochs=2)
@@ -134,11 +136,11 @@ def descendants(generations):
     child = forked()
     if child is not None:
         return well(child)
-    good = trained(3) == serial
+    good = trained(2) == serial
     leave(good and (generations == 0 or descendants(generations - 1)))
 
 
-print(trained(3) == serial and descendants(4))
+print(trained(2) == serial and descendants(4))
 """
 
 

@@ -133,11 +133,13 @@ def test_a_refused_training_changes_nothing():
     with ThreadPoolExecutor(1) as pool:
         training = pool.submit(net.fit, X, Y, epochs=4, optimizer="adam", callbacks=hold, progress=False)
         inside.wait()
-        for call in (net.fit, net.partial_fit):
-            with pytest.raises(RuntimeError) as refusal:
-                call(X, Y, optimizer="sgd")
-            assert str(refusal.value) == REFUSAL
-        done.set()
+        try:
+            for call in (net.fit, net.partial_fit):
+                with pytest.raises(RuntimeError) as refusal:
+                    call(X, Y, optimizer="sgd")
+                assert str(refusal.value) == REFUSAL
+        finally:
+            done.set()
         training.result()
     alone.fit(X, Y, epochs=4, optimizer="adam", progress=False)
     assert net == alone
@@ -157,6 +159,7 @@ LOOKS = {
     "predict one": lambda net: net.predict(X[0]),
     "loss": lambda net: net.loss(X, Y),
     "copy": lambda net: net.copy().predict(X),
+    "snapshot": lambda net: net.snapshot().predict(X),
     "==": lambda net: net == net.copy() or True,
     "get_config": lambda net: cbp.Network.from_config(net.get_config()),
     "repr": repr,
