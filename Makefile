@@ -171,7 +171,7 @@ $(STAMPS)/venv: pyproject.toml
 	$(PIP) --group build
 	touch $@
 
-$(STAMPS)/build: $(STAMPS)/venv setup.py $(SOURCES)
+$(STAMPS)/build: $(STAMPS)/venv setup.py tools/sbom.py $(SOURCES)
 	$(PIP) --no-build-isolation -e ".[demo]"
 	touch $@
 

@@ -108,8 +108,9 @@ def test_damaged_models_take_little_memory(tmp_path, corpus, name):
             taken = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        # The constant is for headers; what is not near it has none to speak of
-        if taken > 2 * len(data) + (SPARE if len(data) > 2**17 else 2**19):
+        # The constant is for headers; what is not near it has none to speak of, but for the 10,000 lists in each other
+        # that Python 3.13 makes of a text before it finds them too many
+        if taken > 2 * len(data) + (SPARE if len(data) > 2**17 else 3 * 2**18):
             wrong.append(f"{what}: {taken} bytes for a file of {len(data)}")
     assert wrong == []
 

@@ -233,7 +233,7 @@ WRONG = {
     "labels": (softmax, numbers(3, 3), np.array([0, 1, 2])),
     "too many labels": (softmax, numbers(2, 3), np.array([0, 1, 1])),
     "label for a row": (softmax, numbers(2, 3), 1),
-    "a span of time": (softmax, X3, np.timedelta64(1)),
+    "a span of time": (softmax, X3, np.timedelta64(1, "s")),
     "width": (network, numbers(2), Y2),
     "width of rows": (network, numbers(4, 2), numbers(4, 2)),
     "dimensions": (network, numbers(1, 1, 3), Y2),
