@@ -106,6 +106,8 @@ class Pointers:
         ------
         ValueError
             There is no such signature, or the network has not one output, or more than 1,024 inputs.
+        TypeError
+            The signature is not text.
 
         Examples
         --------
@@ -117,6 +119,8 @@ class Pointers:
         >>> round(integrate.nquad(integrand, [[0, 1], [0, 1]])[0], 12)
         4.0
         """
+        if not isinstance(signature, str):
+            raise TypeError(f"signature must be text, not {signature!r}")
         return _core.capsule(self._memory, signature)
 
     def __repr__(self) -> str:
