@@ -5,8 +5,9 @@
 Looks for Python 3.11 and newer on PATH, in pyenv and in the usual folders, and makes environments with uv. In each:
 first with NumPy alone `cbp selftest`, an export to C, which reads files of the package, and how long `import cbp` takes
 once NumPy is imported (the median of several processes; printed, not judged); then all Python tests but those of the
-sources alone (the mark `sources`), and the examples in the docstrings of the installed modules. The tests are those of the source distribution, unpacked, where nothing is
-compiled: cbp can only be the installed one, and the archive has all that they want.
+sources alone (the mark `sources`), and the examples in the docstrings of the installed modules. The tests are those of
+the source distribution, unpacked, where nothing is compiled: cbp can only be the installed one, and the archive has all
+that they want.
 """
 
 import argparse
