@@ -51,7 +51,7 @@ test-peers: $(STAMPS)/group-test-peers ## against PyTorch, Numba and others, whi
 
 # Python without a global lock, its environment, and the tests that are about threads and processes
 FREE     := .cache/free-threaded/venv/bin/python
-THREADED := $(patsubst %,tests/test_%.py,free_threads serving threads pool forks flat_memory threads_among_others)
+THREADED := $(patsubst %,tests/test_%.py,free_threads snapshot serving threads pool forks flat_memory threads_among_others)
 test-free-threaded: $(STAMPS)/free-threaded ## the tests about threads in a Python without a global lock, found here or built
 	$(FREE) -m pytest -q -p no:xdist $(THREADED)
 

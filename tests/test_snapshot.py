@@ -251,21 +251,14 @@ def momentum(learning_rate):
     return cbp.optimizers.SGD(learning_rate, average=0.5)
 
 
-COPIES = {
-    "copy": lambda net, _: net.copy(),
-    "file": saved,
-    "pickle": lambda net, _: pickle.loads(pickle.dumps(net)),
-}
-
-
-@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("way", AGAIN)
 def test_copies_and_files_are_of_one_moment_too(way, tmp_path):
     task = Counting(**WIDE, optimizer=momentum)
     per_epoch = WIDE["rows"] // WIDE["batch_size"]
     with Beside(task.train):
         task.wait_for_the_first_update()
         for _ in range(6):
-            other = COPIES[way](task.net, tmp_path)
+            other = AGAIN[way](task.net, tmp_path)
             assert updates(other) == other._memory.t == other.epoch * per_epoch + other.unfinished
             assert len(np.unique(other._memory.slots)) == 1
 
