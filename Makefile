@@ -187,6 +187,11 @@ $(STAMPS)/free-threaded: $(STAMPS)/venv setup.py tools/free_threaded.py $(SOURCE
 	$(FREE) -m pip install -q --no-build-isolation --no-deps .
 	touch $@
 
+# Groups of tools that want no cbp built here
+$(addprefix $(STAMPS)/group-,wheel cibuildwheel workflows): $(STAMPS)/group-%: $(STAMPS)/venv
+	$(PIP) --group $*
+	touch $@
+
 $(STAMPS)/group-%: $(STAMPS)/build
 	$(PIP) --group $*
 	touch $@
