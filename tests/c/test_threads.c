@@ -70,7 +70,7 @@ static outcome train(const task *t, cbp_optimizer kind, int64_t batch, cbp_pool 
 static void same_with_all_threads(const task *t, cbp_optimizer kind, int64_t batch) {
     const size_t real = size_of(t->dtype);
     const outcome alone = train(t, kind, batch, NULL);
-    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+    for (int threads = MOST_THREADS; threads > 0; threads -= one_in(MOST_THREADS)) {
         cbp_pool *pool;
         NOTE("%s, %d-..-%d, optimiser %d, batch %d, %d threads", DTYPE_NAME[t->dtype], t->n_in, t->n_out, (int)kind,
              (int)batch, threads);
@@ -121,7 +121,7 @@ CASE(predictions_of_every_number_of_rows_are_alike_with_1_to_4_threads) {
             cbp_mem mem = {.theta = t.theta, .work = block(cbp_work_bytes(t.net, rows[n], CBP_PREDICT))};
             void *const alone = reals(t.dtype, outputs), *const out = reals(t.dtype, outputs);
             CHECK(cbp_predict(t.net, &mem, rows[n], x, alone) == CBP_OK);
-            for (int threads = 1; threads <= MOST_THREADS; threads++) {
+            for (int threads = MOST_THREADS; threads > 0; threads -= one_in(MOST_THREADS)) {
                 NOTE("%d-..-%d, %d rows, %d threads", t.n_in, t.n_out, (int)rows[n], threads);
                 CHECK(cbp_pool_new(&mem.pool, threads) == CBP_OK);
                 memset(out, 0x5A, (size_t)outputs * size_of(t.dtype));
@@ -138,7 +138,7 @@ CASE(the_first_number_that_is_not_finite_is_found_with_1_to_4_threads) {
     enum { MANY = 1 << 20 };
     const task t = task_for(CBP_FLOAT32, SHAPES[3]);
     float *const x = zeros(CBP_FLOAT32, MANY);
-    for (int threads = 1; threads <= MOST_THREADS; threads++) {
+    for (int threads = MOST_THREADS; threads > 0; threads -= one_in(MOST_THREADS)) {
         cbp_pool *pool;
         CHECK(cbp_pool_new(&pool, threads) == CBP_OK);
         CHECK(cbp_net_first_nonfinite(t.net, pool, MANY, x) == -1);
