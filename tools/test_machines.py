@@ -33,7 +33,10 @@ def run(build: Build, program: Path, name: str) -> Result:
     """Run a program with all cases but those that are left out."""
     start = time.perf_counter()
     emulator = build.runs[0].emulator
-    left_out = [case for case in build.left_out if case in call(emulator, str(program), "--list").stdout.split()]
+    cases = call(emulator, str(program), "--list").stdout.split()
+    left_out = [case for case in build.left_out if case in cases]
+    if not cases:
+        return Result(f"{build.name:16} {name:18} has no case for this machine", 0, 0)
     try:
         done = call(emulator, str(program), *(["--but", *left_out] if left_out else []))
     except subprocess.TimeoutExpired:
