@@ -13,16 +13,16 @@ export SCIKIT_LEARN_DATA := $(XDG_CACHE_HOME)/scikit_learn_data
 export HYPOTHESIS_STORAGE_DIRECTORY := $(XDG_CACHE_HOME)/hypothesis
 export CIBW_CACHE_PATH  := $(XDG_CACHE_HOME)/cibuildwheel
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-unexport PYTHONPATH PYTHONHOME
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd)
+SOURCES   := $(wildcard csrc/*.* csrc/kern/*.* csrc/simd/*.* src/cbp/*.pyx src/cbp/*.pxd src/cbp/*.pxi)
 C_FORMAT   = $(wildcard csrc/*.[ch] csrc/kern/*.[ch] csrc/simd/*.h tests/c/*.[ch] tools/*.c bench/*.c)
 SANITIZE  := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: help demo test test-c test-py test-core test-bits test-emulated test-aarch64 test-s390x test-ulp test-peers fuzz bench bench-second-order bench-estimators bench-reference bench-peers sanitize races lint lint-workflows format docs wheel check-wheel try-wheel try-frozen identifiers dev clean
+.PHONY: $(shell awk -F: '/^[a-z][a-z-]*:/ && $$1 != "dist" { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
 
 help:           ## this list
@@ -46,8 +46,14 @@ test-py: $(STAMPS)/group-test   ## the Python tests alone
 test-core: $(STAMPS)/group-test-core ## the tests that want no other package than NumPy, as wheels and free-threaded Pythons are tested
 	$(PYTEST)
 
-test-peers: $(STAMPS)/group-test-peers ## against PyTorch and others, which it installs: optimisers, curvature, modules, ONNX files
-	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_docs.py -k "peers or pytorch"
+test-peers: $(STAMPS)/group-test-peers ## against PyTorch, Numba and others, which it installs: optimisers, curvature, modules, ONNX files, addresses
+	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_pointers.py tests/test_docs.py -k "peers or pytorch or pointers"
+
+# Python without a global lock, its environment, and the tests that are about threads and processes
+FREE     := .cache/free-threaded/venv/bin/python
+THREADED := $(patsubst %,tests/test_%.py,free_threads serving threads pool forks flat_memory threads_among_others)
+test-free-threaded: $(STAMPS)/free-threaded ## the tests about threads in a Python without a global lock, found here or built
+	$(FREE) -m pytest -q -p no:xdist $(THREADED)
 
 test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
 	$(PY) tools/same_bits.py $(BITS)
@@ -90,15 +96,24 @@ sanitize: $(STAMPS)/group-test  ## the C unit tests under the address and undefi
 
 # The thread sanitizer wants memory where older ones expect it: without random addresses, where that may be switched off.
 # Left out: what takes long and never starts a thread.
+UNRANDOM = $(shell setarch -R true 2>/dev/null && echo setarch -R)
 RACED := tests/c $(patsubst %,--ignore=tests/c/test_%.c,online math fma product)
 races: $(STAMPS)/group-test     ## the C unit tests under the thread sanitizer
-	CBP_QUICK=1 CFLAGS="$(RACES)" CBP_C_WRAPPER="$$(setarch -R true 2>/dev/null && echo setarch -R)" \
+	CBP_QUICK=1 CFLAGS="$(RACES)" CBP_C_WRAPPER="$(UNRANDOM)" \
 	  $(PYTEST) $(RACED)
+
+# The interpreter is not instrumented, nor need it be: the sanitizer sees its global lock, a mutex. Left out: tests that
+# predict with parameters that another thread is writing, which is allowed, and is what the sanitizer is there to find.
+RACES_BUILD := build/races
+races-python: $(STAMPS)/races   ## the extension module under the thread sanitizer: eight threads predict, one trains and swaps
+	PYTHONPATH=$(RACES_BUILD)/lib OPENBLAS_NUM_THREADS=1 TSAN_OPTIONS=exitcode=66 $(UNRANDOM) \
+	  env LD_PRELOAD=$$(gcc -print-file-name=libtsan.so) \
+	  $(PY) -m pytest -q -s -p no:xdist tests/test_serving.py tests/test_threads.py -k "not in_training"
 
 lint: $(STAMPS)/group-lint      ## ruff, cython-lint, clang-format, mypy; nothing is changed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/cbp
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src/cbp docs/examples tests
 	$(BIN)/clang-format --dry-run -Werror $(C_FORMAT)
 	$(BIN)/mypy
 	$(BIN)/validate-pyproject pyproject.toml
@@ -117,16 +132,22 @@ format: $(STAMPS)/group-lint    ## lay out Python and C as lint wants them
 docs: $(STAMPS)/group-docs      ## the documentation, into build/docs; warnings are errors
 	$(PY) -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
 
-wheel: $(STAMPS)/venv           ## a wheel, into dist
-	rm -rf dist build/lib* build/bdist*
-	$(PY) -m pip wheel -q --no-build-isolation --no-deps -w dist .
+wheels: $(STAMPS)/group-wheel   ## into dist, by the compiler zig: manylinux x86_64 and aarch64, musllinux x86_64, the source distribution (WHEELS=manylinux-x86_64)
+	$(PY) tools/build_wheels.py $(WHEELS)
 
-check-wheel: wheel $(STAMPS)/group-wheel ## is it abi3, small, complete, and free of what does not belong?
+dist:
+	$(MAKE) wheels
+
+check-wheels: dist $(STAMPS)/group-wheel ## is what lies in dist small, complete, as its name says, and free of what does not belong?
+	$(PY) tools/check_sdist.py dist/*.tar.gz
 	$(PY) tools/check_wheel.py dist/*.whl
 	$(BIN)/abi3audit --strict dist/*.whl
 
-try-wheel: wheel                ## the wheel with NumPy alone, in every Python from 3.11 on that can be found
-	$(PY) tools/try_wheel.py dist/*.whl
+test-wheels: dist $(STAMPS)/group-wheel ## install the wheel in dist into every Python found: with NumPy alone, then all Python tests (TRY="--python 3.12")
+	$(PY) tools/test_wheels.py dist $(TRY)
+
+test-reproducible: dist $(STAMPS)/group-wheel ## does what lies in dist come out the same elsewhere, to the byte? (WHEELS=manylinux-x86_64)
+	$(PY) tools/rebuild.py dist $(WHEELS)
 
 try-frozen: $(STAMPS)/group-frozen ## cbp as a program of its own, made by PyInstaller from an installed copy
 	$(PY) tools/try_frozen.py
@@ -150,8 +171,20 @@ $(STAMPS)/venv: pyproject.toml
 	$(PIP) --group build
 	touch $@
 
-$(STAMPS)/build: $(STAMPS)/venv setup.py $(SOURCES)
+$(STAMPS)/build: $(STAMPS)/venv setup.py tools/sbom.py $(SOURCES)
 	$(PIP) --no-build-isolation -e ".[demo]"
+	touch $@
+
+$(STAMPS)/races: $(STAMPS)/group-test setup.py $(SOURCES)
+	CC=gcc CFLAGS="$(RACES)" LDFLAGS=-fsanitize=thread \
+	  $(PY) setup.py -q build --build-base $(RACES_BUILD) --build-lib $(RACES_BUILD)/lib
+	touch $@
+
+$(STAMPS)/free-threaded: $(STAMPS)/venv setup.py tools/free_threaded.py $(SOURCES)
+	$(PY) tools/free_threaded.py .cache/free-threaded/venv
+	$(FREE) -m pip install -q --upgrade pip
+	$(FREE) -m pip install -q --only-binary :all: --group test-core joblib threadpoolctl
+	$(FREE) -m pip install -q --no-build-isolation --no-deps .
 	touch $@
 
 $(STAMPS)/group-%: $(STAMPS)/build

@@ -13,6 +13,8 @@
 #include <immintrin.h>
 #ifdef _MSC_VER
 #include <intrin.h>
+#else
+#include <cpuid.h>
 #endif
 #elif defined(__aarch64__) || defined(_M_ARM64)
 #define CBP_AARCH64 1
@@ -78,25 +80,38 @@ static inline void cbp_pause(void) {}
 
 /* ---- what this CPU and its operating system can run ---- */
 
-#if defined(CBP_X86_64) && defined(_MSC_VER) && !defined(__clang__)
-/* Bit `bit` of register ebx of leaf 7 and FMA, with a system that saves the registers which `saved` names */
-static inline int cbp_cpu_has(int bit, unsigned saved) {
-    int leaf1[4], leaf7[4];
-    __cpuid(leaf1, 1);
-    __cpuidex(leaf7, 7, 0);
+/* The processor is asked itself: __builtin_cpu_supports of a compiler with a runtime library of its own, such as zig's,
+ * may know nothing. macOS saves the registers of AVX-512 once they have been used, and names them only then. */
+#if defined(CBP_X86_64)
+#if defined(_MSC_VER)
+static inline void cbp_cpuid(int leaf, int r[4]) { __cpuidex(r, leaf, 0); }
+#else
+static inline void cbp_cpuid(int leaf, int r[4]) { __cpuid_count(leaf, 0, r[0], r[1], r[2], r[3]); }
+#endif
+#if defined(_MSC_VER) && !defined(__clang__)
+static inline unsigned cbp_saved(void) { return (unsigned)_xgetbv(0); }
+#else
+static inline unsigned cbp_saved(void) {
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+#if defined(__APPLE__)
+    low |= 0xE0;
+#endif
+    return low;
+}
+#endif
+/* FMA, the bits `wanted` of register ebx of leaf 7, and a system that saves the registers which `saved` names */
+static inline int cbp_cpu_has(int wanted, unsigned saved) {
+    int leaf0[4], leaf1[4], leaf7[4];
+    cbp_cpuid(0, leaf0);
+    if (leaf0[0] < 7) return 0;
+    cbp_cpuid(1, leaf1);
+    cbp_cpuid(7, leaf7);
     const int fma = (leaf1[2] >> 12) & 1, osxsave = (leaf1[2] >> 27) & 1;
-    return fma && osxsave && ((leaf7[1] >> bit) & 1) && (_xgetbv(0) & saved) == saved;
+    return fma && osxsave && (leaf7[1] & wanted) == wanted && (cbp_saved() & saved) == saved;
 }
-static inline int cbp_has_avx2(void) { return cbp_cpu_has(5, 0x06); }
-static inline int cbp_has_avx512(void) { return cbp_cpu_has(16, 0xE6) && cbp_cpu_has(17, 0xE6); }
-#elif defined(CBP_X86_64)
-static inline int cbp_has_avx2(void) {
-    __builtin_cpu_init();
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-}
-static inline int cbp_has_avx512(void) {
-    return cbp_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
-}
+static inline int cbp_has_avx2(void) { return cbp_cpu_has(1 << 5, 0x06); }
+static inline int cbp_has_avx512(void) { return cbp_has_avx2() && cbp_cpu_has(1 << 16 | 1 << 17, 0xE6); }
 #endif
 
 #endif

@@ -28,6 +28,8 @@ import setuptools  # noqa: F401 - it provides distutils
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "c-tests"
 CASE_SECONDS = 300
+PROGRAM_FLAGS = {"msvc": [], "unix": ["-O1"]}
+"""Of the programs beside the library: they compute little, and are compiled in a third of the time."""
 
 
 class CTestError(Exception):
@@ -35,13 +37,14 @@ class CTestError(Exception):
 
 
 @cache
-def flags() -> tuple[list[str], list[str], list[str]]:
-    """Flags to compile, flags to link, libraries."""
+def flags(of_program: bool = False) -> tuple[list[str], list[str], list[str]]:
+    """Flags to compile the library or a program, flags to link, libraries."""
     setup = runpy.run_path(str(ROOT / "setup.py"), run_name="setup")
     kind = setup["family"](new_compiler())
     extra = shlex.split(os.environ.get("CFLAGS", ""))
     strict = setup["STRICT_FLAGS"][kind] if os.environ.get("CBP_STRICT") == "1" else []
-    return [*setup["C_FLAGS"][kind], *strict, *extra], extra if kind == "unix" else [], setup["LIBRARIES"][kind]
+    own = PROGRAM_FLAGS[kind] if of_program else []
+    return [*setup["C_FLAGS"][kind], *own, *strict, *extra], extra if kind == "unix" else [], setup["LIBRARIES"][kind]
 
 
 def compiler() -> Any:
@@ -55,16 +58,19 @@ def compiler() -> Any:
 
 def digest(paths: Iterable[Path]) -> str:
     """Hash of the files' content, the flags and the compiler."""
-    text = hashlib.sha256(repr([flags(), os.environ.get("CC"), os.environ.get("LDFLAGS")]).encode())
+    text = hashlib.sha256(
+        repr([flags(), flags(of_program=True), os.environ.get("CC"), os.environ.get("LDFLAGS")]).encode()
+    )
     for path in sorted(paths):
         text.update(path.name.encode() + b"\0" + path.read_bytes())
     return text.hexdigest()[:16]
 
 
-def compile_c(source: Path, folder: Path) -> str:
-    """Compile one C file; return the path of its object."""
+def compile_c(source: Path, folder: Path, of_program: bool = False) -> str:
+    """Compile one C file, of the library or of a program; return the path of its object."""
+    given = flags(of_program)[0]
     try:
-        (made,) = compiler().compile([str(source)], output_dir=str(folder), extra_preargs=flags()[0])
+        (made,) = compiler().compile([str(source)], output_dir=str(folder), extra_preargs=given)
     except CompileError as error:
         raise CTestError(f"{source.name} does not compile: {error}") from error
     return str(made)
@@ -95,7 +101,7 @@ def program(source: Path) -> Path:
     made = BUILD / key / name
     if not made.exists():
         with TemporaryDirectory(dir=BUILD) as folder:
-            own = compile_c(source, Path(folder))
+            own = compile_c(source, Path(folder), of_program=True)
             try:
                 builder.link_executable(
                     [own, *objects], "program", folder, libraries=flags()[2], extra_preargs=flags()[1]

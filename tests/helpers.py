@@ -39,6 +39,16 @@ def hidden_and_output():
                 yield hidden, (name, arg, loss)
 
 
+def by_activation():
+    """Each case of these in both precisions, one with sample weights, by turns, under the activation it is for."""
+    found = {name: [] for name in rows("activations")}
+    for i, (hidden, output) in enumerate(hidden_and_output()):
+        is_partner = output[0] == rows("losses")[output[2]]["partner"]
+        cases = [(hidden, output, dtype, (i + j) % 2 == 1) for j, dtype in enumerate(DTYPES)]
+        found[hidden[0] if is_partner else output[0]] += cases
+    return found
+
+
 def uniform_layer(n, name, arg=0.0):
     """One activation for the n units of a layer, as the oracle wants it."""
     return ((name, arg),) * n

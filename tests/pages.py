@@ -1,7 +1,8 @@
 """Runs the examples of a page: Python and shell blocks in one session, in one empty folder.
 
 - ```python with >>>: a doctest. Without: a script; a ```text block right after it is what it prints.
-- ```console: lines that begin with $ are run, the others are what they print.
+- ```console: lines that begin with $ are run, the others are what they print. `cbp` is run in this process, but for the
+  first command of a page and what a shell has to read.
 - ```sh, ```c and the rest are shown, not run. Numbers may be written as ... where they cannot be known (seconds).
 
 Called by test_docs.py and, for the page that adds a row to the library, test_new_row.py.
@@ -13,12 +14,15 @@ import importlib.util
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import clib
+
+from cbp.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -31,6 +35,8 @@ OPTIONAL = {
 """Packages without which a page that imports them is left out."""
 INSTALLED = "$(pkg-config"
 """What a page says that uses the installed C library."""
+ALONE = {"cffi", "numba"}
+"""Packages without which a block that imports them is left out, and no other: the page goes on without it."""
 IMPLIED = {"cbp.TensorBoard(": "tensorboardX", "KERAS_BACKEND": "jax", "cbp.sklearn": "sklearn"}
 """Packages that are wanted where a page says so without an import."""
 
@@ -65,16 +71,35 @@ def run_script(page, line, text, printed, names):
         assert same(printed, out.getvalue()), f"{page}:{line} printed\n{out.getvalue()}"
 
 
-def run_console(page, line, text, ready):
+def in_shell(command):
+    """Status of a command, and what it prints."""
+    out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(command, shell=True, timeout=300, check=False, **out)
+    return done.returncode, done.stdout
+
+
+def in_process(command):
+    """The same of a command of cbp, without the start of a process."""
+    with io.TextIOWrapper(io.BytesIO(), encoding="utf-8") as out:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            try:
+                status = main(shlex.split(command)[1:])
+            except SystemExit as end:
+                status = end.code
+        out.flush()
+        return status, out.buffer.getvalue().decode()
+
+
+def run_console(page, line, text, ready, is_first):
     for sources, objects in ready.items():
         text = text.replace(sources, " ".join(objects))
-    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+    for number, part in enumerate(re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]):
         command, _, wanted = part.partition("\n")
-        out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        done = subprocess.run(command, shell=True, timeout=300, check=False, **out)
-        where = f"{page}:{line}: {command} (status {done.returncode})"
-        assert same(wanted, done.stdout), f"{where}\n{done.stdout}"
-        assert done.returncode == (2 if "error:" in wanted else 0), where
+        is_plain = command.startswith("cbp ") and not re.search(r"[|<>&;$*~`]", command)
+        status, printed = (in_process if is_plain and not (is_first and number == 0) else in_shell)(command)
+        where = f"{page}:{line}: {command} (status {status})"
+        assert same(wanted, printed), f"{where}\n{printed}"
+        assert status == (2 if "error:" in wanted else 0), where
 
 
 def prepare(folder, monkeypatch):
@@ -95,6 +120,13 @@ def install(page, monkeypatch):
             monkeypatch.setenv(name, value)
 
 
+def lacks(text, packages):
+    """Those of the packages that a text imports and that are not installed."""
+    imported = re.findall(r"^(?:>>> )?(?:    )*(?:import|from) (.+)", text, re.MULTILINE)
+    wanted = {name for line in imported for name in re.findall(r"\w+", line)} & packages
+    return {name for name in wanted if not importlib.util.find_spec(name)}
+
+
 def needs(page):
     """What this machine lacks to run a page, or nothing."""
     text = page.read_text(encoding="utf-8")
@@ -113,10 +145,14 @@ def needs(page):
 def run_page(page, ready):
     """Run every block of a page. ready: source files in its commands, and the objects that stand for them."""
     names = {"__name__": "__main__"}
+    is_first = True
     try:
         for language, line, text, printed in blocks(page):
             if language == "console":
-                run_console(page, line, text, ready)
+                run_console(page, line, text, ready, is_first)
+                is_first = False
+            elif lacks(text, ALONE):
+                continue
             elif ">>>" in text:
                 run_doctest(page, line, text, names)
             else:

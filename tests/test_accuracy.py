@@ -12,6 +12,7 @@ import _c_programs as c
 import mpmath as mp
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import DTYPES, core_plan, uniform_layer, unit_activations
 from reference import Oracle, rows
 
@@ -142,9 +143,9 @@ def limit(name, arg, x):
     return mp.sign(value) * mp.inf if abs(value) > mp.mpf(10) ** 390 else value
 
 
-@pytest.mark.parametrize("isa", _core.isas())
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "arg"), [unit for unit in ACTIVATIONS if unit[0] != "sin"])
+@each_of("isa", _core.isas())
+@each_of("dtype", DTYPES)
 def test_special_values_of_activations(name, arg, dtype, isa):
     arg = float(np.dtype(dtype).type(arg))
     x = special(dtype)
@@ -166,9 +167,9 @@ def cost_and_delta(loss, dtype, isa, z, y):
     return cost, *map(float, memory.deltas()[1][0])
 
 
-@pytest.mark.parametrize("isa", _core.isas())
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("loss", rows("losses"))
+@each_of("isa", _core.isas())
+@each_of("dtype", DTYPES)
 def test_special_values_of_losses(loss, dtype, isa):
     lowest, highest = rows("losses")[loss]["targets"]
     is_share = rows("activations")[rows("losses")[loss]["partner"]]["row_wise"]

@@ -6,6 +6,7 @@ a layer of weight 1 and bias -0: there the net input is the input to the last bi
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import DTYPES, core_plan, ulps, uniform_layer, unit_activations
 from reference import Oracle, activate, evaluate, rows, slope
 
@@ -98,8 +99,8 @@ def rounded(arg, dtype):
     return float(np.dtype(dtype).type(arg))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+@each_of("dtype", DTYPES)
 def test_value(name, arg, dtype):
     z = domain(name, dtype)
     got, want = kernel(name, arg, z)[0], activate(name, wide(z), rounded(arg, dtype))
@@ -111,8 +112,8 @@ def test_value(name, arg, dtype):
     assert away.max() <= BOUND, z[away.argmax()]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "bound"), PROMISED.items())
+@each_of("dtype", DTYPES)
 def test_promised_accuracy(name, bound, dtype):
     z = domain(name, dtype)
     want = activate(name, wide(z))
@@ -122,8 +123,8 @@ def test_promised_accuracy(name, bound, dtype):
     assert away.max() <= bound, z[away.argmax()]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+@each_of("dtype", DTYPES)
 def test_slope_is_its_formula(name, arg, dtype):
     z = domain(name, dtype)
     z = z[np.isfinite(kernel(name, arg, z)[0])]
@@ -136,8 +137,8 @@ def test_slope_is_its_formula(name, arg, dtype):
     assert away.max() <= BOUND, z[away.argmax()]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+@each_of("dtype", DTYPES)
 def test_slope_is_the_derivative(name, arg, dtype):
     z = sweep(dtype)
     z = z[(np.abs(z) <= 700) & (np.abs(z) >= 1e-30)]
@@ -151,8 +152,8 @@ def test_slope_is_the_derivative(name, arg, dtype):
     assert np.abs(delta / d - exact).max() <= 32 * np.finfo(dtype).eps * np.abs(exact).max()
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+@each_of("dtype", DTYPES)
+@each_of("name, arg", UNIT_ACTIVATIONS)
 def test_infinities(name, arg, dtype):
     far = np.array([1e300, -1e300], WIDE)
     limit = activate(name, far, rounded(arg, dtype))
@@ -169,14 +170,14 @@ def test_sin_ends_where_numbers_are_half_a_radian_apart(dtype):
     assert (a != 0).tolist() == (delta != 0).tolist() == [True, False, False] * 2
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+@each_of("dtype", DTYPES)
+@each_of("name, arg", UNIT_ACTIVATIONS)
 def test_nan_stays_nan(name, arg, dtype):
     assert np.isnan(kernel(name, arg, np.array([np.nan, 1.0], dtype))[0]).tolist() == [True, False]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "arg"), [unit for unit in UNIT_ACTIVATIONS if rises(*unit)])
+@each_of("dtype", DTYPES)
 def test_stays_in_the_range_of_a_rising_formula(name, arg, dtype):
     z = sweep(dtype)
     got, want = kernel(name, arg, z)[0], narrow(activate(name, wide(z), rounded(arg, dtype)), dtype)
@@ -203,9 +204,9 @@ def row_kernel(name, z, loss="half_squared_error"):
     return np.array(memory.forward(z)), memory
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 8, 11])
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ROW_WISE)
+@each_of("n", [1, 2, 3, 8, 11])
+@each_of("dtype", DTYPES)
 def test_row_wise_value(name, dtype, n):
     z = rows_of(dtype, n)
     want = np.array([activate(name, row) for row in wide(z)])

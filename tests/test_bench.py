@@ -19,6 +19,8 @@ import workloads
 from peers.numpy_loop import NumPy
 from problems import Problem, data, loss, outputs, start
 
+pytestmark = pytest.mark.sources
+
 ROOT = Path(__file__).resolve().parents[1]
 BENCH = ROOT / "bench"
 

@@ -12,6 +12,8 @@ pytest.importorskip("sklearn", reason="what is raced with")
 
 import estimators
 
+pytestmark = pytest.mark.sources
+
 SCRIPT = Path(__file__).resolve().parents[1] / "bench" / "estimators.py"
 
 

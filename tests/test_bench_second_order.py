@@ -13,6 +13,8 @@ import descents
 import second_order
 from descents.arrays import Formulas, levenberg_marquardt
 
+pytestmark = pytest.mark.sources
+
 pytest.importorskip("sklearn", reason="the data come with scikit-learn")
 pytest.importorskip("scipy", reason="the methods to compare with are SciPy's")
 

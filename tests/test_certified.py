@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from cases import each_of
 from small import net, outputs, teacher
 
 import cbp
@@ -72,10 +73,10 @@ def test_the_minimisers_are_minimisers(name, noise):
     assert np.linalg.eigvalsh((np.array(H) + np.transpose(H)) / 2)[0] > 1e-6
 
 
-@pytest.mark.parametrize("start", range(len(STARTS)))
-@pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("which", METHODS)
+@each_of("start", range(len(STARTS)))
+@each_of("noise", NOISES)
+@each_of("name", PROBLEMS)
 def test_the_minimum_is_reached(which, name, noise, start):
     method, steps, relative, absolute, near = METHODS[which]
     X, y, theta, minimum = problem(name, noise)
@@ -86,9 +87,9 @@ def test_the_minimum_is_reached(which, name, noise, start):
     assert np.abs(network.params - theta).max() < near
 
 
-@pytest.mark.parametrize("start", range(len(STARTS)))
-@pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("name", PROBLEMS)
+@each_of("start", range(len(STARTS)))
+@each_of("noise", NOISES)
 def test_bayesian_regularisation_ends_as_far_above_as_the_noise_tells(name, noise, start):
     X, y, _, minimum = problem(name, noise)
     network = begun(name, start)

@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import (
     DTYPES,
     PAIR_LOSSES,
     SINGLE_LOSSES,
-    hidden_and_output,
+    by_activation,
     network,
     pairs_layer,
     problem,
@@ -30,10 +31,6 @@ from cbp import _core
 BOUND = {"float32": 2e-3, "float64": 1e-9}
 STEP = 1e-40
 UNIT_ACTIVATIONS = list(unit_activations())
-
-
-def label(value):
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def mixed(n, shift=0):
@@ -111,21 +108,19 @@ def check(oracle, dtype, seed, weighted, m=5):
     assert relative(net.jacobian(X, "inputs"), by_inputs(oracle, *exact[:2])) < BOUND[dtype]
 
 
-def every_other():
-    """Each case in both precisions, one of them with sample weights, by turns."""
-    for i, case in enumerate(hidden_and_output()):
-        for j, dtype in enumerate(DTYPES):
-            yield *case, dtype, (i + j) % 2 == 1
+@pytest.mark.parametrize("name", rows("activations"))
+def test_every_activation_with_every_output(name):
+    @each_of("hidden, output, dtype, weighted", by_activation()[name])
+    def right(hidden, output, dtype, weighted):
+        *unit, loss = output
+        oracle = Oracle((2, 3, 2), (uniform_layer(3, *hidden), uniform_layer(2, *unit)), loss)
+        check(oracle, dtype, 22, weighted)
+
+    right()
 
 
-@pytest.mark.parametrize(("hidden", "output", "dtype", "weighted"), list(every_other()), ids=label)
-def test_every_activation_with_every_output(hidden, output, dtype, weighted):
-    name, arg, loss = output
-    check(Oracle((2, 3, 2), (uniform_layer(3, *hidden), uniform_layer(2, name, arg)), loss), dtype, 22, weighted)
-
-
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("loss", [name for name in SINGLE_LOSSES if not rows("losses")[name]["head"]])
+@each_of("reduction", ["mean", "sum"])
 def test_mixed_units_in_every_layer(loss, reduction):
     n = len(UNIT_ACTIVATIONS)
     oracle = Oracle((2, 3, n), (mixed(3), mixed(n)), loss, reduction)
@@ -285,8 +280,8 @@ def test_threads_and_instruction_sets_do_not_matter(name, dtype, monkeypatch):
 
 
 @pytest.mark.parametrize("name", SPECIAL)
-@pytest.mark.parametrize("weighted", [True, False])
-@pytest.mark.parametrize("m", [1, 8, 512])
+@each_of("weighted", [True, False])
+@each_of("m", [1, 8, 512])
 def test_the_gradient_of_one_block_is_that_of_training(name, weighted, m):
     net, X, y, s, _ = special(name, m=m)
     s = s if weighted else None

@@ -11,6 +11,7 @@ import _c_programs as c
 import mpmath as mp
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import DTYPES, unit_activations
 from reference import activate, argument, evaluate, rows, slope
 from test_accuracy import TEXTS as VALUE_TEXTS
@@ -100,9 +101,9 @@ def test_kernel_is_the_text_out_to_the_ends_of_the_range(name, arg, dtype):
     assert np.isinf(got[ends]).all()
 
 
-@pytest.mark.parametrize("isa", _core.isas())
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "arg"), [unit for unit in ACTIVATIONS if unit[0] != "sin"])
+@each_of("isa", _core.isas())
+@each_of("dtype", DTYPES)
 def test_kernel_at_infinity_is_the_limit(name, arg, dtype, isa):
     far = np.array([[np.inf, -np.inf]], dtype)
     with mp.workdps(40):
@@ -151,9 +152,9 @@ def test_text_of_a_row_is_the_derivative_of_the_jacobian(name, n):
     np.testing.assert_allclose(curvature(name, z, activate(name, z)), want, rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [1, 3, 11])
 @pytest.mark.parametrize("name", ROW_WISE)
+@each_of("dtype", DTYPES)
+@each_of("n", [1, 3, 11])
 def test_along_is_how_a_changes(name, n, dtype):
     z, t, *_ = (array.astype(dtype) for array in samples_of_rows(n))
     a = np.array([activate(name, row) for row in z], dtype)
@@ -161,9 +162,9 @@ def test_along_is_how_a_changes(name, n, dtype):
     np.testing.assert_allclose(kernel("along", name, a, t), want, rtol=0, atol=32 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("n", [1, 3, 11])
 @pytest.mark.parametrize("name", ROW_WISE)
+@each_of("dtype", DTYPES)
+@each_of("n", [1, 3, 11])
 def test_back_along_is_how_delta_changes(name, n, dtype):
     z, *changes = (array.astype(dtype) for array in samples_of_rows(n))
     a_dot, u, u_dot = changes
@@ -230,9 +231,9 @@ def test_texts_of_a_pair_are_the_derivatives_of_its_slopes(loss, arg):
     assert arg < 0.01 or (v <= arg).any()
 
 
-@pytest.mark.parametrize("isa", _core.isas())
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("loss", "arg"), SINGLES)
+@each_of("isa", _core.isas())
+@each_of("dtype", DTYPES)
 def test_kernel_of_a_loss_is_its_text(loss, arg, dtype, isa):
     arg = float(np.dtype(dtype).type(arg))
     y, z, a = targets_and_outputs(loss, dtype)

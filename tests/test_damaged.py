@@ -42,6 +42,12 @@ def cases(name):
         yield from ((f"{what}.safetensors", ".safetensors", data) for what, data in TENSORS[name]())
 
 
+@pytest.fixture(scope="module")
+def corpus():
+    """Lists of (name, ending, bytes) by where they come from."""
+    return {name: list(cases(name)) for name in (*SOURCES, *TENSORS)}
+
+
 @pytest.fixture(autouse=True)
 def silent():
     """What is imported at the first error is not what a file takes."""
@@ -61,16 +67,17 @@ def test_the_models_are_good_before_they_are_damaged(tmp_path, name, ending):
     assert all(found[key].tobytes() == arrays[key].tobytes() for key in arrays)
 
 
-def test_the_corpus_has_hundreds_of_different_models_of_each_format():
+def test_the_corpus_has_hundreds_of_different_models_of_each_format(corpus):
+    models = [model for found in corpus.values() for model in found]
     for ending in (".npz", ".safetensors"):
-        different = {data for _, other, data in damaged.corpus() if other == ending and len(data) < 2**20}
+        different = {data for _, other, data in models if other == ending and len(data) < 2**20}
         assert len(different) > 500
 
 
 @pytest.mark.parametrize("name", [*SOURCES, *TENSORS])
-def test_damaged_models_are_refused_with_one_sentence(tmp_path, name):
+def test_damaged_models_are_refused_with_one_sentence(tmp_path, corpus, name):
     wrong = []
-    for what, ending, data in cases(name):
+    for what, ending, data in corpus[name]:
         path = tmp_path / f"model{ending}"
         path.write_bytes(data)
         begin = time.process_time()
@@ -89,9 +96,9 @@ def test_damaged_models_are_refused_with_one_sentence(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", [*SOURCES, *TENSORS])
-def test_damaged_models_take_little_memory(tmp_path, name):
+def test_damaged_models_take_little_memory(tmp_path, corpus, name):
     wrong = []
-    for what, ending, data in cases(name):
+    for what, ending, data in corpus[name]:
         path = tmp_path / f"model{ending}"
         path.write_bytes(data)
         tracemalloc.start()
@@ -101,8 +108,9 @@ def test_damaged_models_take_little_memory(tmp_path, name):
             taken = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        # The constant is for headers; what is not near it has none to speak of
-        if taken > 2 * len(data) + (SPARE if len(data) > 2**17 else 2**19):
+        # The constant is for headers; what is not near it has none to speak of, but for the 10,000 lists in each other
+        # that Python 3.13 makes of a text before it finds them too many
+        if taken > 2 * len(data) + (SPARE if len(data) > 2**17 else 3 * 2**18):
             wrong.append(f"{what}: {taken} bytes for a file of {len(data)}")
     assert wrong == []
 
@@ -130,12 +138,12 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="getrusage is of POSIX")
-def test_no_library_below_takes_memory_unseen(tmp_path):
+def test_no_library_below_takes_memory_unseen(tmp_path, corpus):
     lines, largest = [], 0
     good = tmp_path / "good.npz"
     good.write_bytes(good_models.NPZ)
     lines.append(f"{good}|0")
-    for number, (_, ending, data) in enumerate(damaged.bombs()):
+    for number, (_, ending, data) in enumerate(corpus["bombs"]):
         path = tmp_path / f"{number}{ending}"
         path.write_bytes(data)
         lines.append(f"{path}|{len(data)}")

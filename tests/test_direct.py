@@ -9,6 +9,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cases import each_of
 
 import cbp
 
@@ -42,11 +43,11 @@ def the_long_way(value):
 
 @contextlib.contextmanager
 def the_short_way_only(net):
-    reader, net._reader = net._reader, None
+    reader, net._current_reader = net._current_reader, None
     try:
         yield net
     finally:
-        net._reader = reader
+        net._current_reader = reader
 
 
 def state(net):
@@ -95,9 +96,9 @@ SAMPLES = {
 }
 
 
-@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("samples", SAMPLES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_of("step", STEPS)
+@each_of("dtype", ["float32", "float64"])
 def test_a_step_is_the_same_both_ways(step, samples, dtype):
     make, shape, targets = SAMPLES[samples]
     X, y = numbers(*shape, dtype=dtype), targets(dtype)
@@ -232,7 +233,7 @@ WRONG = {
     "labels": (softmax, numbers(3, 3), np.array([0, 1, 2])),
     "too many labels": (softmax, numbers(2, 3), np.array([0, 1, 1])),
     "label for a row": (softmax, numbers(2, 3), 1),
-    "a span of time": (softmax, X3, np.timedelta64(1)),
+    "a span of time": (softmax, X3, np.timedelta64(1, "s")),
     "width": (network, numbers(2), Y2),
     "width of rows": (network, numbers(4, 2), numbers(4, 2)),
     "dimensions": (network, numbers(1, 1, 3), Y2),
@@ -253,8 +254,8 @@ def failure(net, act, *args, **kwargs):
     return type(caught.value), str(caught.value)
 
 
-@pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("wrong", WRONG)
+@each_of("step", STEPS)
 def test_an_error_is_the_same_both_ways(step, wrong):
     make, X, y = WRONG[wrong]
     short = failure(make(), STEPS[step], X, y)

@@ -6,11 +6,12 @@ cases come from the tables, so a new activation or loss is tested by being there
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import (
     DTYPES,
     PAIR_LOSSES,
     SINGLE_LOSSES,
-    hidden_and_output,
+    by_activation,
     network,
     outputs,
     pairs_layer,
@@ -27,10 +28,6 @@ BOUND = {"float32": 4e-4, "float64": 1e-9}  # against a thousandth of the larges
 UNIT_ACTIVATIONS = list(unit_activations())
 OUTPUTS = list(outputs())
 OWN_OUTPUTS = [output for output in OUTPUTS if output[0] == rows("losses")[output[2]]["partner"]]
-
-
-def label(value):
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def mixed(n, shift=0):
@@ -52,22 +49,20 @@ def check(oracle, dtype, seed, weighted, m=5):
         assert relative(got, want) < BOUND[dtype]
 
 
-def every_other():
-    """Each case in both precisions, one of them with sample weights, by turns."""
-    for i, case in enumerate(hidden_and_output()):
-        for j, dtype in enumerate(DTYPES):
-            yield *case, dtype, (i + j) % 2 == 1
+@pytest.mark.parametrize("name", rows("activations"))
+def test_every_activation_with_every_output(name):
+    @each_of("hidden, output, dtype, weighted", by_activation()[name])
+    def right(hidden, output, dtype, weighted):
+        *unit, loss = output
+        oracle = Oracle((3, 4, 3), (uniform_layer(4, *hidden), uniform_layer(3, *unit)), loss)
+        check(oracle, dtype, 12, weighted)
 
-
-@pytest.mark.parametrize(("hidden", "output", "dtype", "weighted"), list(every_other()), ids=label)
-def test_every_activation_with_every_output(hidden, output, dtype, weighted):
-    name, arg, loss = output
-    check(Oracle((3, 4, 3), (uniform_layer(4, *hidden), uniform_layer(3, name, arg)), loss), dtype, 12, weighted)
+    right()
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("output", OWN_OUTPUTS, ids=label)
+@each_of("output", OWN_OUTPUTS)
 def test_hidden_layers_of_mixed_units(output, dtype, reduction):
     name, arg, loss = output
     n = len(UNIT_ACTIVATIONS) + 1
@@ -75,23 +70,23 @@ def test_hidden_layers_of_mixed_units(output, dtype, reduction):
     check(Oracle((3, n, 3, 2), units, loss, reduction), dtype, 13, weighted=reduction == "sum")
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("loss", [name for name in SINGLE_LOSSES if not rows("losses")[name]["head"]])
+@each_of("dtype", DTYPES)
+@each_of("loss", [name for name in SINGLE_LOSSES if not rows("losses")[name]["head"]])
 def test_output_layer_of_mixed_units(loss, dtype):
     n = len(UNIT_ACTIVATIONS) + 2
     check(Oracle((2, 3, n), (mixed(3), mixed(n)), loss), dtype, 14, weighted=True)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("loss", PAIR_LOSSES)
-@pytest.mark.parametrize("n", [1, 3])
+@each_of("dtype", DTYPES)
+@each_of("n", [1, 3])
 def test_outputs_in_pairs(loss, n, dtype):
     layers = (uniform_layer(4, "tanh"), pairs_layer(loss, n))
     for reduction in ("mean", "sum"):
         check(Oracle((3, 4, 2 * n), layers, loss, reduction), dtype, 16, weighted=reduction == "sum")
 
 
-@pytest.mark.parametrize("output", OUTPUTS, ids=label)
+@each_of("output", OUTPUTS)
 def test_one_unit_one_row_online(output):
     name, arg, loss = output
     check(Oracle((1, 1, 1), (uniform_layer(1, "tanh"), uniform_layer(1, name, arg)), loss), "float64", 15, False, m=1)
@@ -111,7 +106,7 @@ def test_thirty_layers(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("output", OUTPUTS, ids=label)
+@each_of("output", OUTPUTS)
 def test_gradcheck_finds_the_gradient_right(output, dtype):
     name, arg, loss = output
     oracle = Oracle((3, 4, 2), (mixed(4), uniform_layer(2, name, arg)), loss)
@@ -127,7 +122,7 @@ def test_gradcheck_leaves_the_network_alone():
     assert np.array(net.params).tobytes() == theta.tobytes()
 
 
-@pytest.mark.parametrize("output", OUTPUTS, ids=label)
+@each_of("output", OUTPUTS)
 def test_oracle_agrees_with_itself(output):
     name, arg, loss = output
     oracle = Oracle((3, 4, 3), (mixed(4), uniform_layer(3, name, arg)), loss)

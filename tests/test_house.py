@@ -4,12 +4,16 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from cases import each_of
+
+pytestmark = pytest.mark.sources
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "cbp"
@@ -49,7 +53,13 @@ INCLUDES = {
 }
 # The same for Cython: which of our own .pxd files a file may read
 CIMPORTS = {
-    "_core.pyx": {"_arrays", "_c", "_describing", "_method", "_own_loss", "_reading", "_tables", "_turns"},
+    "_core.pyx": {
+        *("_arrays", "_atomic", "_c", "_describing", "_handle", "_method", "_own_loss", "_reading", "_tables"),
+        "_turns",
+    },
+    "__init__.pxd": {"_c", "_core"},
+    "_core.pxd": {"_c"},
+    "_handle.pxd": {"_atomic", "_c", "_turns"},
     "_describing.pxd": {"_arrays", "_c", "_reading"},
     "_own_loss.pxd": {"_arrays"},
     "_reading.pxd": {"_arrays", "_c"},
@@ -78,15 +88,15 @@ def short(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def each(paths: list[Path]) -> pytest.MarkDecorator:
-    """Parametrise by files."""
-    return pytest.mark.parametrize("path", paths, ids=short)
+def each_file(paths: list[Path]) -> Callable[[Callable], Callable]:
+    """Run a test with every file."""
+    return each_of("path", paths, ids=short)
 
 
 # ---- C ----
 
 
-@each(C_FILES)
+@each_file(C_FILES)
 def test_c_includes_go_down_only(path: Path) -> None:
     name = path.relative_to(ROOT / "csrc").as_posix()
     allowed = next(patterns for pattern, patterns in INCLUDES.items() if fnmatch(name, pattern))
@@ -94,14 +104,14 @@ def test_c_includes_go_down_only(path: Path) -> None:
         assert any(fnmatch(included, pattern) for pattern in allowed), f"{name} includes {included}"
 
 
-@each([path for path in C_FILES if path.suffix == ".c"])
+@each_file([path for path in C_FILES if path.suffix == ".c"])
 def test_the_operating_system_is_met_in_os_h_alone(path: Path) -> None:
     system = set(re.findall(r"#\s*include <([^>]+)>", path.read_text()))
     files = {"stdio.h"} if path.name == "processors.c" else set()  # the files of Linux about its control groups
     assert system <= {"float.h", "limits.h", "math.h", "stddef.h", "stdint.h", "stdlib.h", "string.h"} | files
 
 
-@each(C_FILES)
+@each_file(C_FILES)
 def test_tables_take_the_place_of_switches(path: Path) -> None:
     assert not re.search(r"\bswitch\s*\(", path.read_text())
 
@@ -122,7 +132,7 @@ def c_blocks(text: str) -> Iterator[tuple[str, int]]:
             inside = None
 
 
-@each([*C_FILES, *C_TESTS, *BENCH_C])
+@each_file([*C_FILES, *C_TESTS, *BENCH_C])
 def test_no_c_function_is_long(path: Path) -> None:
     for name, length in c_blocks(path.read_text()):
         assert length <= LONGEST_FUNCTION, f"{name} has {length} lines"
@@ -150,15 +160,22 @@ def top_level(tree: ast.Module) -> Iterator[ast.Import | ast.ImportFrom]:
             waiting.extend(ast.iter_child_nodes(node))
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Syntax tree of a Python file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Full names of what a module imports at its top."""
     names = set()
-    for node in top_level(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in top_level(parsed(path)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         else:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def module_name(path: Path) -> str:
@@ -191,17 +208,17 @@ def test_python_imports_have_no_circles() -> None:
     TopologicalSorter(graph).prepare()
 
 
-@pytest.mark.parametrize("name", GROUND)
+@each_of("name", GROUND)
 def test_the_ground_imports_only_what_lies_below_it(name: str) -> None:
     assert own(NAMES[name]) <= GROUND[name]
 
 
-@each([path for path in MODULES if module_name(path) not in EDGES])
+@each_file([path for path in MODULES if module_name(path) not in EDGES])
 def test_edges_are_imported_by_edges_only(path: Path) -> None:
     assert own(path) & EDGES <= ({"io"} if module_name(path) == "" else set())
 
 
-@each(MODULES)
+@each_file(MODULES)
 def test_optional_packages_are_imported_on_use(path: Path) -> None:
     roots = {name.split(".")[0] for name in imported(path)}
     assert roots <= {*sys.stdlib_module_names, "numpy", "cbp"}
@@ -212,20 +229,20 @@ def test_pointers_are_in_one_module() -> None:
     assert not any("ctypes" in name or "cffi" in name for path in MODULES for name in imported(path))
 
 
-@each(CYTHON)
+@each_file(CYTHON)
 def test_cython_cimports_go_down_only(path: Path) -> None:
     assert set(re.findall(r"^from cbp\.(\w+) cimport", path.read_text(), re.MULTILINE)) <= CIMPORTS[path.name]
 
 
-@each(BENCH)
+@each_file(BENCH)
 def test_the_benchmarks_know_only_what_users_know(path: Path) -> None:
     ours = {name for name in imported(path) if name.split(".")[0] == "cbp"}
-    assert ours <= ({"cbp"} if path.name == "network.py" else set())
+    assert ours <= ({"cbp"} if path.name in {"network.py", "serving.py"} else set())
 
 
 def python_functions(path: Path) -> Iterator[tuple[str, int]]:
     """Yield (name, number of lines without the docstring) of every function."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0]
             has_text = ast.get_docstring(node, clean=False) is not None
@@ -233,7 +250,7 @@ def python_functions(path: Path) -> Iterator[tuple[str, int]]:
             yield node.name, (node.end_lineno or 0) - node.lineno + 1 - text
 
 
-@each(PYTHON)
+@each_file(PYTHON)
 def test_no_python_function_is_long(path: Path) -> None:
     for name, length in python_functions(path):
         assert length <= LONGEST_FUNCTION, f"{name} has {length} lines"
@@ -254,7 +271,7 @@ def cython_functions(text: str) -> Iterator[tuple[str, int]]:
         yield line.strip(), len("\n".join(lines[number:end]).rstrip().split("\n"))
 
 
-@each(CYTHON)
+@each_file(CYTHON)
 def test_no_cython_function_is_long(path: Path) -> None:
     for name, length in cython_functions(path.read_text()):
         assert length <= LONGEST_FUNCTION, f"{name} has {length} lines"
@@ -263,18 +280,18 @@ def test_no_cython_function_is_long(path: Path) -> None:
 # ---- every file ----
 
 
-@each([*C_FILES, *C_TESTS, *BENCH_C, *PYTHON, *CYTHON])
+@each_file([*C_FILES, *C_TESTS, *BENCH_C, *PYTHON, *CYTHON])
 def test_files_can_be_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").split("\n")) <= LONGEST_FILE
 
 
-@each([path for path in [*C_FILES, *C_TESTS, *BENCH_C, *CYTHON] if path.suffix != ".def"])
+@each_file([path for path in [*C_FILES, *C_TESTS, *BENCH_C, *CYTHON] if path.suffix != ".def"])
 def test_lines_fit_the_page(path: Path) -> None:
     wide = [number for number, line in enumerate(path.read_text().split("\n"), 1) if len(line) > WIDEST_LINE]
     assert not wide, f"lines {wide}"
 
 
-@each([*C_FILES, *C_TESTS, *MODULES, *CYTHON, *BENCH, *BENCH_C])
+@each_file([*C_FILES, *C_TESTS, *MODULES, *CYTHON, *BENCH, *BENCH_C])
 def test_nothing_is_left_for_later(path: Path) -> None:
     assert not re.search(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b", path.read_text(encoding="utf-8"))
 
@@ -295,7 +312,7 @@ def test_extras_that_messages_and_pages_name_exist() -> None:
     asked = {
         call.args[2].value
         for path in MODULES
-        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for call in ast.walk(parsed(path))
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "optional"
         if isinstance(call.args[2], ast.Constant)
     }

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pandas
 import pytest
+from cases import each_of
 from sklearn import linear_model
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import TransformedTargetRegressor
@@ -57,9 +58,9 @@ def relative(got, want):
     return np.max(np.abs(got - want)) / np.max(np.abs(want))
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("activation", _mlp.HIDDEN.values())
 @pytest.mark.parametrize("kind", LABELS)
+@each_of("dtype", TOLERANCE)
 def test_a_classifier_predicts_the_same_as_a_network(kind, activation, dtype):
     X_ = X.astype(dtype)
     estimator = trained(perceptron(MLPClassifier, activation=activation), X_, LABELS[kind])
@@ -234,9 +235,9 @@ def test_what_is_not_of_scikit_learn_is_refused():
 # ---- back ----
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("hidden", _mlp.HIDDEN)
 @pytest.mark.parametrize(("output", "n"), [("softmax", 2), ("softmax", 4), ("sigmoid", 1), ("sigmoid", 3)])
+@each_of("dtype", TOLERANCE)
 def test_a_network_is_a_classifier(output, n, hidden, dtype):
     net = cbp.Network([6, 9, 8, n], activation=hidden, output=output, seed=5, dtype=dtype)
     model = to_estimator(net)

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cases import each_of
 from small import net, outputs, teacher
 
 import cbp
@@ -84,9 +85,9 @@ def assert_same_path(found, expected):
         assert mu == pytest.approx(mu_expected, rel=1e-7)
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("damping", PAPERS)
+@each_of("reduction", ["mean", "sum"])
+@each_of("weighted", [False, True])
 def test_the_first_twenty_steps_are_those_of_the_papers(damping, weighted, reduction):
     X, y, _ = teacher(noise=0.3)
     s = RNG.uniform(0.5, 2, 60) if weighted else np.ones(60)
@@ -107,7 +108,7 @@ def test_trials_in_vain_are_made_from_the_same_matrix():
 
 
 @pytest.mark.parametrize("damping", ["factor", "gain", "nielsen"])
-@pytest.mark.parametrize("seed", range(4))
+@each_of("seed", range(4))
 def test_a_known_minimiser_is_found(seed, damping):
     X, y, theta = teacher(seed=seed)
     network = net()

@@ -10,6 +10,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import same_bytes
 
 import cbp
@@ -174,7 +175,7 @@ BATCHES = (slice(0, 4), slice(4, 8), slice(8, 11))
 
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@each_of("name", OPTIMIZERS)
 def test_training_is_what_the_formulas_say(name, limits):
     net, whole = network(limits), name == "irprop_plus"
     loop, ours = Loop(net, name, limits), optimizer(name, limits)
@@ -232,7 +233,7 @@ def same_state(one, other):
 
 
 @pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@each_of("dtype", ["float32", "float64"])
 def test_an_epoch_is_its_steps_bit_for_bit(dtype, limits):
     for name, batch, weight in itertools.product(("sgd", "adamw"), (1, 4), (None, S)):
         ours = optimizer(name, limits)

@@ -8,6 +8,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import DTYPES
 from reference import complex_step
 from refusals import every, inf, nan, refuses, zeros
@@ -214,8 +215,8 @@ def test_hinge_counts_zero_as_minus_one():
 BOUNDED = ["mean_absolute_error", "huber", "log_cosh", "quantile", "hinge"]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", BOUNDED)
+@each_of("dtype", DTYPES)
 def test_no_overflow_before_the_cost_itself(name, dtype):
     largest = float(np.finfo(dtype).max) / 4
     costs, slopes = cost_and_slope(name, [[largest], [-largest]], [[1.0], [1.0]], dtype)

@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from cases import each_of
 
 import cbp
 
@@ -68,7 +69,7 @@ def test_print_of_special_networks(layers, kwargs, text):
     assert str(cbp.Network(layers, **kwargs)) == text
 
 
-@pytest.mark.parametrize("output", cbp.activations)
+@each_of("output", cbp.activations)
 def test_default_loss_is_the_first_whose_partner_is_the_output(output):
     first = next((name for name, row in cbp.losses.items() if row.partner == output), "half_squared_error")
     assert cbp.Network([2, 3], output=output).get_config()["loss"] == first

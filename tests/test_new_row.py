@@ -3,7 +3,9 @@
 The row and the C program are those of docs/howto/activation.md.
 """
 
+import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +14,12 @@ from pathlib import Path
 import pytest
 from pages import ROOT, needs, prepare, run_page
 
+pytestmark = pytest.mark.sources
+
 PAGE = ROOT / "docs" / "howto" / "activation.md"
 EXAMPLES = ROOT / "docs" / "examples"
 PARTS = ("csrc", "src", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE")
+ROOMS = ("elements", "curves", "tables", "train")
 CYTHONS = ROOT / "build" / "cython"
 BUILT = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__", "*.egg-info")
 
@@ -39,7 +44,7 @@ class Copy:
         environment = {
             **os.environ,
             "PYTHONPATH": str(self.folder / "src"),
-            "CFLAGS": "-O1",
+            "CFLAGS": "-Og",
             "CBP_C_OBJECTS": str(self.folder / "build"),
         }
         done = subprocess.run(
@@ -51,10 +56,6 @@ class Copy:
     def objects(self) -> list[str]:
         """Paths of the C library's objects, which the extension was linked from."""
         return [str(path) for path in (self.folder / "build").glob("temp*/csrc/**/*.o")]
-
-    def pytest(self, *arguments: str) -> str:
-        """Run the copy's own tests."""
-        return self.run("-m", "pytest", "-q", *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +83,25 @@ def test_the_page_runs(copy: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert (tmp_path / "mine" / file.relative_to(copy.folder / "csrc")).read_bytes() == file.read_bytes()
 
 
-def test_the_c_tests_take_it(copy: Copy) -> None:
-    text = copy.pytest(*(f"tests/c/test_{room}.c" for room in ("elements", "curves", "tables", "train")))
-    assert "failed" not in text
-    assert "passed" in text
+@pytest.fixture(scope="module")
+def its_tests(copy: Copy) -> dict[str, list[str]]:
+    """Outcomes of the copy's own tests that are named after the row, and of the C tests of tables, by file."""
+    rooms = [f"test_{room}.c" for room in ROOMS]
+    files = ["tests/test_gradients.py", "tests/test_curvature_rows.py"]
+    if all(importlib.util.find_spec(name) for name in ("onnx", "onnxruntime")):
+        files += ["tests/test_onnx.py", "tests/test_onnx_in.py"]
+    named = " or ".join(["hard_swish", *rooms])
+    text = copy.run("-m", "pytest", "-v", "-k", named, *(f"tests/c/{room}" for room in rooms), *files)
+    found: dict[str, list[str]] = {}
+    for name, test, outcome in re.findall(r"^(tests/\S+?)::(\S+) ([A-Z]+)", text, re.MULTILINE):
+        assert outcome == "PASSED", test
+        found.setdefault(name, []).append(test)
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_c_tests_take_it(its_tests: dict[str, list[str]], room: str) -> None:
+    assert len(its_tests[f"tests/c/test_{room}.c"]) > 1
 
 
 def test_it_is_in_the_tables_of_python(copy: Copy) -> None:
@@ -98,25 +114,18 @@ def test_it_computes_what_the_row_says(copy: Copy) -> None:
     assert copy.run("-c", f"{code}; net.params[:] = 0, 2; print(net.predict([[1.0]])[0, 0])").startswith("1.666")
 
 
-def test_the_gradient_test_knows_its_name_and_passes(copy: Copy) -> None:
-    listed = copy.pytest("--collect-only", "tests/test_gradients.py", "-k", "hard_swish")
-    assert "hard_swish" in listed
-    passed = copy.pytest("tests/test_gradients.py", "-k", "hard_swish")
-    assert "failed" not in passed
-    assert "passed" in passed
+def test_the_gradient_test_knows_its_name_and_passes(its_tests: dict[str, list[str]]) -> None:
+    assert its_tests["tests/test_gradients.py"] == ["test_every_activation_with_every_output[hard_swish]"]
 
 
-def test_its_second_derivative_is_that_of_its_slope(copy: Copy) -> None:
-    passed = copy.pytest("tests/test_curvature_rows.py", "-k", "hard_swish")
-    assert "failed" not in passed
-    assert "passed" in passed
+def test_its_second_derivative_is_that_of_its_slope(its_tests: dict[str, list[str]]) -> None:
+    assert "test_text_is_the_derivative_of_the_slope[hard_swish-0.0]" in its_tests["tests/test_curvature_rows.py"]
 
 
-def test_it_goes_to_onnx_and_comes_back(copy: Copy) -> None:
+def test_it_goes_to_onnx_and_comes_back(its_tests: dict[str, list[str]]) -> None:
     pytest.importorskip("onnxruntime")
-    passed = copy.pytest("tests/test_onnx.py", "tests/test_onnx_in.py", "-k", "hard_swish")
-    assert "failed" not in passed
-    assert "passed" in passed
+    assert "test_activation[hard_swish-0.0]" in its_tests["tests/test_onnx.py"]
+    assert "test_the_graph_alone_says_which_activation_it_is[hard_swish-0.0]" in its_tests["tests/test_onnx_in.py"]
 
 
 def test_exported_c_has_it(copy: Copy, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import DTYPES, same_bytes
 
 import cbp
@@ -131,9 +132,9 @@ def test_the_oracle_has_the_authors_vectors(counter, key, words):
     assert philox(counter, key).tolist() == words == list(_core.philox(counter, key))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("draw", [0, 7, 5 << 32 | 3, 2**64 - 1])
-@pytest.mark.parametrize("m", [1, 2, 33])
+@each_of("dtype", DTYPES)
+@each_of("m", [1, 2, 33])
 def test_masks_are_the_predicted_ones(m, draw, dtype):
     net, (X, _) = network(dtype, activation="sigmoid"), data(m, dtype)
     net.forward(X, noise=draw)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import onnx
 import pytest
+from cases import each_of
 from helpers import DTYPES, activation
 from onnx import helper
 from onnx_models import (
@@ -41,9 +42,9 @@ def operators(model):
 # ---- every activation ----
 
 
-@pytest.mark.parametrize("opset", [opset for opset in OPSETS if opset <= NEWEST])
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "arg"), ACTIVATIONS)
+@each_of("opset", [opset for opset in OPSETS if opset <= NEWEST])
+@each_of("dtype", DTYPES)
 def test_activation(name, arg, dtype, opset):
     net, X = single(name, arg, dtype, steepness=0.75), points(name, dtype)
     model = checked(to_model(net, opset=opset))
@@ -66,8 +67,8 @@ def formula_model(name, arg, dtype):
     return helper.make_model(graph, opset_imports=opsets, ir_version=helper.find_min_ir_version_for(opsets))
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "arg"), ACTIVATIONS)
+@each_of("dtype", DTYPES)
 def test_formula_of_the_row(name, arg, dtype):
     X = points(name, dtype)
     with np.errstate(all="ignore"):

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import DTYPES
 from onnx import parser
 from onnx_models import (
@@ -58,9 +59,9 @@ def test_so_it_does_whatever_the_options_were(kind, options):
         assert np.array_equal(from_model(model).params, net.params)
 
 
-@pytest.mark.parametrize("opset", [13, 20])
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("name", "arg"), ACTIVATIONS)
+@each_of("opset", [13, 20])
+@each_of("dtype", DTYPES)
 def test_the_graph_alone_says_which_activation_it_is(name, arg, dtype, opset):
     net = single(name, arg, dtype, steepness=0.75)
     again = from_model(without_properties(to_model(net, opset=opset)))

@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 import pytest
+from cases import each_of
 from reference import OPTIMIZERS, Oracle, rows
 
 import cbp
@@ -57,8 +58,8 @@ def some_loss(memory, rng):
     return memory.gradient(X, y)
 
 
-@pytest.mark.parametrize("dtype", BOUND)
 @pytest.mark.parametrize(("name", "args"), CASES, ids=str)
+@each_of("dtype", BOUND)
 def test_first_hundred_steps(name, args, dtype):
     row = rows("optimizers")[name]
     step, losses = transcription(name), []
@@ -104,8 +105,8 @@ def test_slots_are_as_many_as_the_row_says_and_start_at_zero(name):
     assert memory.t == 0
 
 
-@pytest.mark.parametrize("dtype", BOUND)
 @pytest.mark.parametrize("name", rows("optimizers"))
+@each_of("dtype", BOUND)
 def test_a_parameter_without_gradient_stays(name, dtype):
     row = rows("optimizers")[name]
     args = [0.0 if arg == "weight_decay" else value for arg, value in row["args"]]
@@ -121,8 +122,8 @@ def test_a_parameter_without_gradient_stays(name, dtype):
     assert np.all(memory.theta[~still] != theta[~still])
 
 
-@pytest.mark.parametrize("dtype", BOUND)
 @pytest.mark.parametrize("name", rows("optimizers"))
+@each_of("dtype", BOUND)
 def test_a_gradient_that_is_not_a_number_is_not_hidden(name, dtype):
     for before in (0, 1):
         memory = started(name, dtype=dtype)
@@ -132,8 +133,8 @@ def test_a_gradient_that_is_not_a_number_is_not_hidden(name, dtype):
         assert np.isnan(memory.theta).all()
 
 
-@pytest.mark.parametrize("dtype", BOUND)
 @pytest.mark.parametrize("name", [name for name, row in rows("optimizers").items() if row["n_slots"]])
+@each_of("dtype", BOUND)
 def test_state_whose_gradient_stays_zero_ends_at_zero(name, dtype):
     memory = started(name, dtype=dtype)
     smallest = np.finfo(dtype).smallest_normal

@@ -7,6 +7,7 @@ import threading
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import DTYPES
 from reference import complex_step
 from refusals import every, inf, nan, refuses
@@ -31,8 +32,8 @@ rng = np.random.default_rng(60)
 X, Y, S = rng.normal(size=(600, 3)), rng.uniform(0, 1, (600, 2)), rng.uniform(0.5, 2, 600)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("output", cbp.activations)
+@each_of("dtype", DTYPES)
 def test_gradient_is_that_of_the_row(output, dtype):
     own, row = network(squares, output, dtype), network("mean_squared_error", output, dtype)
     for weight in (None, S):

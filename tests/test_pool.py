@@ -75,64 +75,6 @@ def test_the_number_may_change_while_others_train():
     assert found == [wanted] * 3
 
 
-# ---- fork ----
-
-FORKS = """
-def step(network):
-    network.train_step(X[:64], Y[:64], learning_rate=0.01)
-
-def train_other():
-    while not done.is_set():
-        step(other)
-
-step(net)
-done, other, once_more = threading.Event(), net.copy(), net.copy()
-step(once_more)
-trainer = threading.Thread(target=train_other)
-trainer.start()
-well = 0
-for i in range(1000):
-    if i == 200:  # until here others trained while this thread forked
-        done.set()
-        trainer.join()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(60)  # a child that hangs ends
-        step(net)
-        os._exit(7 if net == once_more and cbp.get_num_threads() == 3 else 1)
-    step(other if i >= 200 else net.copy())
-    well += os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-print(well)
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_thousand_forks_while_training():
-    assert run_python(NETWORK + FORKS) == "1000"
-
-
-CHILD_EQUALS_PARENT = """
-import pickle
-net.fit(X, Y, epochs=2)
-read, write = os.pipe()
-if os.fork() == 0:
-    signal.alarm(60)
-    net.fit(X, Y, epochs=2)
-    with os.fdopen(write, "wb") as pipe:
-        pickle.dump(net.params.tobytes(), pipe)
-    os._exit(0)
-os.close(write)
-net.fit(X, Y, epochs=2)
-with os.fdopen(read, "rb") as pipe:
-    print(pickle.load(pipe) == net.params.tobytes())
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_training_goes_on_alike_in_parent_and_child():
-    assert run_python(NETWORK + CHILD_EQUALS_PARENT) == "True"
-
-
 # ---- at rest ----
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

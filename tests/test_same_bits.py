@@ -7,6 +7,7 @@ c/bits.def tie this machine and compiler to all the others: they are compared wi
 import bits
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import DTYPES, core_plan, hidden_and_output, problem, uniform_layer, unit_activations
 from reference import Oracle, rows
 
@@ -24,10 +25,6 @@ def mixed(n):
     """Runs of one, two, three ... units of each activation in turn."""
     runs = [unit for i in range(n) for unit in [UNIT_ACTIVATIONS[i % len(UNIT_ACTIVATIONS)]] * (1 + i % 5)]
     return tuple(runs[:n])
-
-
-def label(value):
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def trace(oracle, dtype, isa, m, optimizer="sgd", args=(), rate=0.01, epochs=2):
@@ -52,7 +49,7 @@ def agree(oracle, dtype, isa, m, *args):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", SHAPES, ids=label)
+@each_of("shape", SHAPES)
 def test_odd_shapes(shape, dtype, isa):
     units = tuple(map(mixed, shape[1:]))
     for m in ROWS:
@@ -61,7 +58,7 @@ def test_odd_shapes(shape, dtype, isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("hidden", "output"), list(hidden_and_output()), ids=label)
+@each_of("hidden, output", hidden_and_output())
 def test_every_activation_and_loss(hidden, output, dtype, isa):
     name, arg, loss = output
     oracle = Oracle((5, 11, 7), (uniform_layer(11, *hidden), uniform_layer(7, name, arg)), loss, "sum")
@@ -71,7 +68,7 @@ def test_every_activation_and_loss(hidden, output, dtype, isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("optimizer", rows("optimizers"))
+@each_of("optimizer", rows("optimizers"))
 def test_every_optimizer(optimizer, dtype, isa):
     row = rows("optimizers")[optimizer]
     oracle = Oracle((7, 13, 3), (mixed(13), mixed(3)), "half_squared_error")
@@ -87,7 +84,7 @@ def test_long_sums(dtype, isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "arg"), UNIT_ACTIVATIONS)
+@each_of("name, arg", UNIT_ACTIVATIONS)
 def test_activations_over_the_whole_range(name, arg, dtype, isa):
     integers = np.random.default_rng(30).integers(0, 2**32, 40_000 * np.dtype(dtype).itemsize // 4, dtype=np.uint32)
     z = integers.view(dtype)
@@ -103,7 +100,7 @@ def test_activations_over_the_whole_range(name, arg, dtype, isa):
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rule", rows("initializers"))
+@each_of("rule", rows("initializers"))
 def test_every_initializer(rule, dtype, isa):
     oracle = Oracle((13, 37, 5), (mixed(37), mixed(5)), "half_squared_error")
     args = [0.7, 1.5]  # ignored where a rule has none

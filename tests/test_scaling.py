@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from cases import each_of
 from scipy import sparse
 
 import cbp
@@ -57,8 +58,8 @@ def numbers(net):
 # ---- what is learned ----
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 1023, 1024, 1025, 2500])
 @pytest.mark.parametrize("kind", KINDS, ids=ids)
+@each_of("n", [1, 2, 5, 1023, 1024, 1025, 2500])
 def test_center_and_scale_are_those_of_the_formulas(kind, n):
     net = make(kind, kind)
     net.learn_scaling(X[:n], Y[:n])

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from cases import each_of
 
 import cbp
 from cbp import _core
@@ -139,7 +140,7 @@ def test_above_the_diagonal_nothing_is_used_and_nothing_changed():
     assert np.isfinite(_core.cholesky_inverse(filled)).all()
 
 
-@pytest.mark.parametrize("n", SIZES)
+@each_of("n", SIZES)
 def test_the_inverse_is_symmetric_to_the_bit(n):
     inverse = _core.cholesky_inverse(factor_of(with_values(np.logspace(0, -6, n), n)))
     assert inverse.tobytes() == inverse.T.copy().tobytes()

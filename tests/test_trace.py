@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import activation, network, outputs, problem, uniform_layer, unit_activations
 from reference import Oracle, activate, rows, slope
 
@@ -31,7 +32,7 @@ def by_place(records, quantity, layer, shape):
 
 
 @pytest.mark.parametrize("m", [1, 3])
-@pytest.mark.parametrize("output", list(outputs()), ids=lambda output: "-".join(map(str, output)))
+@each_of("output", outputs())
 def test_every_number_is_the_oracles(output, m):
     book = oracle(output[:2], output[2])
     theta, X, y, _ = problem(book, m, seed=8)
@@ -133,7 +134,7 @@ def test_formulas_of_skips_name_the_layer_of_an_input():
     assert "δ_j^1 = (Σ_k δ_k^2·w_{j+2,k}^2)·2·g′(2·z_j^1)" in general
 
 
-@pytest.mark.parametrize("unit", list(unit_activations()), ids=lambda unit: "-".join(map(str, unit)))
+@each_of("unit", list(unit_activations()))
 def test_slopes_are_the_oracles(unit):
     """The trace asks the core for g'(z) through an update with huge errors; nothing of them may be left in it."""
     net = cbp.Network([2, cbp.Dense(5, activation(*unit)), 1], output="identity", dtype="float64", seed=4)

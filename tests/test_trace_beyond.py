@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from cases import each_of
 from helpers import PAIR_LOSSES, SINGLE_LOSSES, targets
 from reference import evaluate, rows
 
@@ -167,8 +168,8 @@ def test_deltas_and_gradients_are_checked_but_where_they_are_fixed(case):
             assert record["value"] == (0 if checked else net.layers[record["layer"] - 1].theta[record["indices"]])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", CASES)
+@each_of("dtype", ["float32", "float64"])
 def test_numbers_are_those_of_a_training_step_bit_for_bit(case, dtype):
     net, X, y, weight = CASES[case]()
     kwargs = {**net.get_config(), "dtype": dtype}

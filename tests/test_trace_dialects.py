@@ -11,6 +11,7 @@ import test_derivation_b as derivation_b
 import test_derivation_c as derivation_c
 import test_derivation_d as derivation_d
 import test_derivation_e as derivation_e
+from cases import each_of
 
 import cbp
 from cbp.trace.dialects import DIALECTS, NAMES, NOTES
@@ -236,7 +237,7 @@ def test_what_does_not_fit_is_named(dialect, network, m, options, message):
 
 
 @pytest.mark.parametrize("dialect", sorted(set(DIALECTS) - {"cbp"}))
-@pytest.mark.parametrize("what", BEYOND_DERIVATIONS)
+@each_of("what", BEYOND_DERIVATIONS)
 def test_what_no_derivation_has_is_named(what, dialect):
     layer, options, y = BEYOND_DERIVATIONS[what]
     net = cbp.Network([2, 3, cbp.Dense(2, **layer)], **{"dtype": "float64", "seed": 0} | FITTING[dialect] | options)

@@ -15,9 +15,16 @@ cdef extern from "cbp.h" nogil:
     ctypedef enum cbp_status:
         CBP_OK
         CBP_NULL_ARGUMENT
+        CBP_BAD_COUNT
         CBP_TOO_LARGE
+        CBP_NO_MEMORY
         CBP_DIVERGED
         CBP_PAUSED
+        CBP_BUSY
+        CBP_SEALED
+        CBP_LOST
+        CBP_OWN_LOSS
+        CBP_NOT_LEARNED
     ctypedef enum cbp_dtype:
         CBP_FLOAT32
         CBP_FLOAT64
@@ -131,6 +138,9 @@ cdef extern from "cbp.h" nogil:
 
     cbp_status cbp_net_new(cbp_net **net, const cbp_spec *spec)
     void cbp_net_free(cbp_net *net)
+    size_t cbp_net_bytes(const cbp_spec *spec)
+    cbp_status cbp_net_in(cbp_net **net, void *memory, size_t bytes, const cbp_spec *spec)
+    cbp_dtype cbp_net_dtype(const cbp_net *net)
     const char *cbp_net_isa(const cbp_net *net)
     int64_t cbp_n_params(const cbp_net *net)
     int cbp_n_targets(const cbp_net *net)
@@ -218,5 +228,6 @@ cdef extern from "cbp.h" nogil:
 
     void cbp_lbfgs(int64_t n, int pairs, const cbp_pair *pair, double *share, double *d)
     cbp_status cbp_permutation(uint64_t seed, uint64_t stream, int64_t n, int64_t *order)
+    int64_t cbp_first_nonfinite(cbp_dtype dtype, int64_t n, const void *x)
     int64_t cbp_net_first_nonfinite(const cbp_net *net, cbp_pool *pool, int64_t n, const void *x)
     void cbp_philox(const uint32_t *counter, const uint32_t *key, uint32_t *out)

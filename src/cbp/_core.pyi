@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cbp._own_loss import OwnLoss
+from cbp.scaling import Scaling
 
 Real = NDArray[np.float32] | NDArray[np.float64]
 Targets = Real | NDArray[np.int64]
@@ -71,6 +72,7 @@ class Memory:
     forwarded: tuple[int, bool] | None
 
     def __init__(self, plan: Plan, theta: Real) -> None: ...
+    def scale_by(self, inputs: Scaling | None, targets: Scaling | None) -> None: ...
     def forward(self, X: Real, single: bool = False, noise: int | None = None) -> Real: ...
     def backward(self, y: Targets, weight: Real | None = None) -> float: ...
     def gradient(
@@ -97,6 +99,8 @@ class Memory:
         clip_value: float = 0.0,
         clip_norm: float = 0.0,
         average: float = 0.0,
+        *,
+        then: Callable[[], None] | None = None,
     ) -> None: ...
     def update(self, learning_rate: float) -> None: ...
     def epoch(
@@ -141,11 +145,15 @@ class Surface:
 def release(memory: Memory) -> None: ...
 def jacobian(memory: Memory, theta: Real, X: Real, out: Real, inputs: bool = False) -> None: ...
 
-class Direct:
-    """Base of a network: the methods that `direct` makes find the numbers here."""
+class Network:
+    """Base of a network: holds the numbers, which the methods that `direct` makes, and those of C, find here."""
 
     _memory: Memory
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+def addresses(memory: Memory) -> dict[str, int]: ...
+def capsule(memory: Memory, signature: str) -> Any: ...
 def direct(function: F) -> F: ...
 
 MAX_THREADS: int

@@ -16,15 +16,19 @@ cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
-from libc.math cimport isfinite
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext, PyCapsule_SetDestructor
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.math cimport NAN, isfinite
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.float cimport DBL_EPSILON
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
 from cbp._arrays cimport *
+from cbp._atomic cimport *
 from cbp._c cimport *
 from cbp._describing cimport *
+from cbp._handle cimport *
 from cbp._method cimport *
 from cbp._own_loss cimport call_own_loss
 from cbp._reading cimport *
@@ -68,6 +72,7 @@ cdef int check(cbp_status status) except -1:
 # One for the whole process, never freed: threads that sleep do not keep a process from ending
 cdef cbp_pool *POOL = NULL
 check(cbp_pool_new(&POOL, 1))
+cdef Room[N_ROOMS] ROOMS  # workspaces of predictions
 MAX_THREADS, CPUS = CBP_MAX_THREADS, cbp_cpus()  # CPUS: those that this process may use
 
 
@@ -79,9 +84,6 @@ def threads(int n=0):
 
 
 # ---- the plan ----
-
-cdef size_t MOST_KEPT = 1 << 20  # bytes of a workspace that a network keeps from one prediction to the next
-
 
 cdef class Plan:
     """Owns one immutable cbp_net. Thread-safe."""
@@ -157,32 +159,14 @@ cdef class Plan:
     cdef object new_outputs(self, const Samples *s):
         return array_at(NULL, None, self.dtype, s.data.n, self.expects.n_out, s.single)
 
-    cdef int outputs(self, void *theta, Py_ssize_t n, const void *x, void *out, Memory keeper=None) except -1:
-        """The same on pointers. A small workspace lies on the stack, and `keeper` keeps one that is not very large."""
-        cdef char stack[16384]
-        cdef size_t need = cbp_work_bytes(self.net, n, CBP_PREDICT)
-        cdef void *heap = NULL
-        cdef cbp_mem mem
+    cdef int outputs(self, void *theta, Py_ssize_t n, const void *x, void *out) except -1:
+        """The same on pointers."""
         cdef cbp_status status
-        if need > MOST_KEPT:
-            keeper = None
-        if need > sizeof(stack):
-            heap = PyMem_Malloc(need) if keeper is None else workspace(keeper, n, CBP_PREDICT)
-            if heap == NULL:
-                raise MemoryError(f"no memory for {need} bytes of workspace")
-        memset(&mem, 0, sizeof(mem))
-        mem.pool = POOL
-        mem.theta = theta
-        mem.work = <void *>stack if heap == NULL else heap
         if n <= self.expects.brief_rows:
-            status = cbp_predict(self.net, &mem, n, x, out)
+            status = outputs(self.net, POOL, ROOMS, theta, n, x, out)
         else:
             with nogil:
-                status = cbp_predict(self.net, &mem, n, x, out)
-        if heap != NULL and keeper is not None:
-            give_back(keeper, heap)
-        else:
-            PyMem_Free(heap)
+                status = outputs(self.net, POOL, ROOMS, theta, n, x, out)
         return check(status)
 
     def evaluate(self, theta, X, y, weight=None, noise=None):
@@ -230,7 +214,7 @@ cdef class Memory(Shared):
     cdef readonly Plan plan
     cdef readonly object slots, optimizer
     cdef readonly object frozen, mask  # (L,) of bytes; (n_params,) or None: as in cbp_mem
-    cdef public bint scales  # its data, in Python, before they come here
+    cdef readonly bint scales  # its data, in Python, before they come here
     cdef public int64_t epochs  # made to their end; counted here, where no signal can come between
     cdef public int64_t batches  # made of the pass under way, 0 where there is none, and the sums over their samples
     cdef public double cost, weight
@@ -242,6 +226,8 @@ cdef class Memory(Shared):
     cdef size_t _capacity
     cdef Py_ssize_t _rows
     cdef bint _forward, _backward, _single
+    cdef Handle _handle  # for threads that have no interpreter
+    cdef list _scalings  # Scaled: all that _handle.scales ever pointed to; or None
 
     def __cinit__(self, Plan plan, theta):
         self.plan = plan
@@ -252,9 +238,23 @@ cdef class Memory(Shared):
         self.theta[:] = theta
         self._mem.theta = PyArray_DATA(<PyArrayObject *>self.theta)
         self.frozen = np.zeros(plan.n_layers, np.uint8)
+        hand_out(self)
 
     def __dealloc__(self):
         free_workspace(self._spare)
+        free(self._handle.own.base)
+
+    def scale_by(self, inputs, targets):
+        """Scale by these, each a Scaling or None, where C code asks; for Python, Python scales."""
+        cdef Scaled made = <Scaled>self._scalings[len(self._scalings) - 1] if self._scalings else None
+        if made is not None and made.inputs is inputs and made.targets is targets:
+            return
+        self.scales = inputs is not None or targets is not None
+        if self.scales:
+            made = Scaled(self.plan, inputs, targets)
+            # All of them for good: a thread without the interpreter may be using the one before
+            self._scalings = [*(self._scalings or ()), made]
+            cbp_store_pointer(&self._handle.scales, &made.it)
 
     @property
     def t(self):
@@ -291,9 +291,10 @@ cdef class Memory(Shared):
         if need == 0:
             check(CBP_TOO_LARGE)
         if need > self._capacity:
-            self._work = new_zeros(np.dtype("u1"), 1, need, True)
-            self._mem.work = PyArray_DATA(<PyArrayObject *>self._work)
-            self._capacity = need
+            work = new_zeros(np.dtype("u1"), 1, need, True)
+            with cython.critical_section(self):  # another thread may be looking at the activations
+                self._work, self._capacity = work, need
+                self._mem.work = PyArray_DATA(<PyArrayObject *>work)
         return 0
 
     cdef int _begin(self, X, Py_ssize_t rows, bint single, noise=None) except -1:
@@ -301,8 +302,9 @@ cdef class Memory(Shared):
         self._mem.noise = NULL
         if rows != self._rows:
             self._reserve(rows, CBP_TRAIN)
-        self._x, self._rows, self._single = X, rows, single
-        self._forward = self._backward = False
+        with cython.critical_section(self):
+            self._x, self._rows, self._single = X, rows, single
+            self._forward = self._backward = False
         if noise is not None:
             self._draw(noise)
         return 0
@@ -418,8 +420,8 @@ cdef class Memory(Shared):
         self.mask, self._mem.mask = mask, data
         self._leave()
 
-    def set_optimizer(self, name, args, double clip_value=0, double clip_norm=0, double average=0):
-        """Start this optimiser anew: slots zero, t = 0. Limits of 0 are none."""
+    def set_optimizer(self, name, args, double clip_value=0, double clip_norm=0, double average=0, *, then=None):
+        """Start this optimiser anew: slots zero, t = 0. Limits of 0 are none. then() is called before anybody reads."""
         cdef int i
         row = _ROWS["optimizers"][_INDEX["optimizers"][name]]
         if len(args) != len(row["args"]):
@@ -434,7 +436,11 @@ cdef class Memory(Shared):
         for i in range(len(values)):
             self._opt.arg[i] = values[i]
         self._opt.clip_value, self._opt.clip_norm, self._opt.average = clip_value, clip_norm, average
-        self._leave()
+        try:
+            if then is not None:
+                then()
+        finally:
+            self._leave()
 
     def update(self, double learning_rate):
         """One step of the optimiser from grad."""
@@ -510,16 +516,23 @@ cdef class Memory(Shared):
 
     def activations(self):
         """[X, A^1, .., A^L] of the last forward or gradient; X as noise left it."""
-        if not (self._forward or self._backward):
-            raise RuntimeError("no activations yet: call forward(X), gradient(X, y) or train_step(X, y, ...)")
-        first = self._batch() if self._mem.noise == NULL or not self.plan.noisy_inputs else self._view(CBP_A, 0)
-        return [first] + [self._view(CBP_A, l) for l in range(1, self.plan.n_layers + 1)]
+        with cython.critical_section(self):
+            if not (self._forward or self._backward):
+                raise RuntimeError("no activations yet: call forward(X), gradient(X, y) or train_step(X, y, ...)")
+            first = self._batch() if self._mem.noise == NULL or not self.plan.noisy_inputs else self._view(CBP_A, 0)
+            return [first] + [self._view(CBP_A, l) for l in range(1, self.plan.n_layers + 1)]
 
     def deltas(self):
         """[None, delta^1, .., delta^L] of the last backward or gradient."""
-        if not self._backward:
-            raise RuntimeError("no deltas yet: call backward(Y), gradient(X, y) or train_step(X, y, ...)")
-        return [None] + [self._view(CBP_D, l) for l in range(1, self.plan.n_layers + 1)]
+        with cython.critical_section(self):
+            if not self._backward:
+                raise RuntimeError("no deltas yet: call backward(Y), gradient(X, y) or train_step(X, y, ...)")
+            return [None] + [self._view(CBP_D, l) for l in range(1, self.plan.n_layers + 1)]
+
+
+# ---- calls from C ----
+
+include "_embedding.pxi"
 
 
 # ---- one call from Python ----

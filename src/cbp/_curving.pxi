@@ -1,6 +1,4 @@
 # Curvature: the objective of a Memory's network at any point, and its derivatives. Included by _core.pyx.
-#
-# The workspace that one call leaves to the next is also that of predictions.
 
 
 cdef struct Spare:

@@ -10,12 +10,6 @@ cdef enum:
 cdef Method[N_METHODS] methods
 
 
-cdef class Direct:
-    """Base of a network: the methods that `direct` makes find the numbers here."""
-
-    cdef public Memory _memory
-
-
 cdef inline bint begin(int method, Memory memory, PyObject **args, Py_ssize_t n, PyObject *names, PyObject **given,
                        Samples *s) noexcept:
     """Arguments by parameter, and what the network expects of them."""
@@ -25,22 +19,22 @@ cdef inline bint begin(int method, Memory memory, PyObject **args, Py_ssize_t n,
     return True
 
 
-cdef object call_predict(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object call_predict(Network net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # X, out, check_finite, return_std
-    cdef Memory memory = net._memory
+    cdef Memory memory = <Memory>net._core
     cdef Samples s
     if begin(PREDICT, memory, args, n, names, given, &s) and given[3] == NULL:
         _X = narrowed(s.expects, &given[0])
         if read_inputs(&s, given[0]) and fits_outputs(&s, given[1]) and are_sound(&s, True, given[2]):
             out = memory.plan.new_outputs(&s) if is_none(given[1]) else <object>given[1]
-            memory.plan.outputs(memory._mem.theta, s.data.n, s.data.x, PyArray_DATA(<PyArrayObject *>out), memory)
+            memory.plan.outputs(memory._mem.theta, s.data.n, s.data.x, PyArray_DATA(<PyArrayObject *>out))
             return out
     return leave_to_friendly(&methods[PREDICT], net, args, n, names)
 
 
-cdef object call_forward(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object call_forward(Network net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # X, check_finite, noise
-    cdef Memory memory = net._memory
+    cdef Memory memory = <Memory>net._core
     cdef Samples s
     if begin(FORWARD, memory, args, n, names, given, &s) and is_none(given[2]):
         _X = narrowed(s.expects, &given[0])
@@ -49,9 +43,9 @@ cdef object call_forward(Direct net, PyObject **args, Py_ssize_t n, PyObject *na
     return leave_to_friendly(&methods[FORWARD], net, args, n, names)
 
 
-cdef object call_backward(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object call_backward(Network net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # Y, sample_weight, check_finite
-    cdef Memory memory = net._memory
+    cdef Memory memory = <Memory>net._core
     cdef Samples s
     if begin(BACKWARD, memory, args, n, names, given, &s) and is_none(given[1]) and memory.recall(&s):
         _Y = narrowed(s.expects, &given[0])
@@ -60,9 +54,9 @@ cdef object call_backward(Direct net, PyObject **args, Py_ssize_t n, PyObject *n
     return leave_to_friendly(&methods[BACKWARD], net, args, n, names)
 
 
-cdef object call_gradient(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object call_gradient(Network net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # X, y, sample_weight, check_finite, noise
-    cdef Memory memory = net._memory
+    cdef Memory memory = <Memory>net._core
     cdef Samples s
     if begin(GRADIENT, memory, args, n, names, given, &s) and is_none(given[2]) and is_none(given[4]):
         _X, _y = narrowed(s.expects, &given[0]), narrowed(s.expects, &given[1])
@@ -71,9 +65,9 @@ cdef object call_gradient(Direct net, PyObject **args, Py_ssize_t n, PyObject *n
     return leave_to_friendly(&methods[GRADIENT], net, args, n, names)
 
 
-cdef object call_update(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object call_update(Network net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # learning_rate
-    cdef Memory memory = net._memory
+    cdef Memory memory = <Memory>net._core
     cdef Samples s
     cdef double rate
     if begin(UPDATE, memory, args, n, names, given, &s) and as_number(given[0], &rate):
@@ -81,9 +75,9 @@ cdef object call_update(Direct net, PyObject **args, Py_ssize_t n, PyObject *nam
     return leave_to_friendly(&methods[UPDATE], net, args, n, names)
 
 
-cdef object call_train_step(Direct net, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object call_train_step(Network net, PyObject **args, Py_ssize_t n, PyObject *names):
     cdef PyObject *given[MAX_PARAMETERS]  # X, Y, learning_rate, sample_weight, check_finite, noise
-    cdef Memory memory = net._memory
+    cdef Memory memory = <Memory>net._core
     cdef Samples s
     cdef double rate
     if (begin(TRAIN_STEP, memory, args, n, names, given, &s) and as_number(given[2], &rate) and is_none(given[3])
@@ -94,7 +88,7 @@ cdef object call_train_step(Direct net, PyObject **args, Py_ssize_t n, PyObject 
     return leave_to_friendly(&methods[TRAIN_STEP], net, args, n, names)
 
 
-cdef object finite(Direct net, double loss, const double *rate):
+cdef object finite(Network net, double loss, const double *rate):
     """The loss, or the error for one that is not finite."""
     return loss if isfinite(loss) else net._finite(loss, None if rate == NULL else rate[0])
 
@@ -107,4 +101,4 @@ methods[UPDATE].call, methods[TRAIN_STEP].call = <void *>call_update, <void *>ca
 
 def direct(function):
     """Decorator: does in C what `function` does, for arguments that C can read as they are."""
-    return describe(&methods[_NAMES.index(function.__name__)], Direct, function)
+    return describe(&methods[_NAMES.index(function.__name__)], Network, function)

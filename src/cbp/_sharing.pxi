@@ -4,13 +4,6 @@ import time
 
 cdef double GUESTS_PATIENCE = 0.0005  # seconds between two tries of a guest
 
-_BUSY = "this network is being trained in another thread; use a copy() per thread"
-_REFUSALS = {
-    SEALED: "this is a snapshot, which nobody trains: train a copy() of it",
-    LOST: "when this process was forked, another thread was in the middle of an update of this network: "
-    "fork with a snapshot() or copy() at hand",
-}
-
 
 cdef class Shared:
     """Parameters, and whose turn it is at them.
@@ -33,8 +26,7 @@ cdef class Shared:
         if not takes_turn(&self._turn):
             with nogil:
                 found = wait_for_turn(&self._turn)
-            if found != FREE:
-                raise RuntimeError(_REFUSALS.get(found, _BUSY))
+            check(refusal(found))
         return 0
 
     cdef void _leave(self) noexcept nogil:
@@ -100,7 +92,7 @@ cdef class Shared:
             time.sleep(GUESTS_PATIENCE)
             found = visit(&self._turn)
         if found == LOST:
-            raise RuntimeError(_REFUSALS[LOST])
+            check(CBP_LOST)
         return self
 
     def __exit__(self, *error):

@@ -19,6 +19,7 @@ from cbp._threadpool import announce
 from cbp.layers import Layer, set_mask
 
 if TYPE_CHECKING:
+    from cbp._data import Reader
     from cbp._typing import Array, ArrayLike, OptimizerLike
     from cbp.diagnostics import Laplace
     from cbp.methods import Method, MethodState
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 LINE = 120  # a network that takes more columns is printed in several lines
 
 
-class State(_core.Direct):
+class State(_core.Network):
     """The numbers of one network and the views of them."""
 
     metadata: dict[str, Any]
@@ -43,7 +44,6 @@ class State(_core.Direct):
         self._memory = _core.Memory(plan, params)
         self._params = self._memory.theta
         self._reader = reader_for(spec, plan)
-        self._memory.scales = spec.scales
         self._layers: tuple[Layer, ...] | None = None  # made when they are first asked for
         for number, dense in enumerate(spec.layers):
             if not dense.trainable:
@@ -52,7 +52,18 @@ class State(_core.Direct):
         self._method: Method | None = None  # in the place of an optimiser
         self._method_state: MethodState | None = None
         self._pass_shape = [0, 0]  # rows and batch size of the pass that `unfinished` tells of
+        self._trainers: dict[int, tuple[int]] = {}  # the thread that trains, by process; see Trainer._alone
         self.metadata = {}
+
+    @property
+    def _reader(self) -> Reader:
+        """What makes data of a person's ready for the core."""
+        return self._current_reader
+
+    @_reader.setter
+    def _reader(self, reader: Reader) -> None:
+        self._current_reader = reader
+        self._memory.scale_by(reader.input_scaling, reader.target_scaling)
 
     def _chosen(self, wanted: OptimizerLike | None) -> Optimizer | Method:
         """Return what to train with: the one in use, Adam where there is none, unless something else is wanted."""
@@ -63,15 +74,19 @@ class State(_core.Direct):
         self._memory.claim()
         if chosen is self.optimizer:
             return
-        self._optimizer = self._method = self._method_state = None
         if isinstance(chosen, optimizers.Optimizer):
-            self._memory.set_optimizer(chosen.row, chosen.args, *chosen.limits)
-            self._optimizer = chosen
+
+            def use() -> None:
+                self._optimizer, self._method, self._method_state = chosen, None, None
+
+            self._memory.set_optimizer(chosen.row, chosen.args, *chosen.limits, then=use)
         else:
             from cbp.methods import MethodState
 
-            self._memory.set_optimizer("sgd", ())  # which has no slots: what the last one had is free
-            self._method, self._method_state = chosen, MethodState()
+            def use() -> None:
+                self._optimizer, self._method, self._method_state = None, chosen, MethodState()
+
+            self._memory.set_optimizer("sgd", (), then=use)  # which has no slots: what the last one had is free
 
     @property
     def params(self) -> Array:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Path,
         ScalingLike,
     )
+    from cbp.pointers import Pointers
     from cbp.trace import Trace
 
 __all__ = ["Dense", "Layer", "Network"]
@@ -355,6 +356,25 @@ class Network(Textbook, Trainer, Curvature, Uncertain):
         from cbp.plot import network
 
         return network(self, x, ax, **options)
+
+    def pointers(self) -> Pointers:
+        """Return the network as addresses, for ctypes, cffi, Numba and SciPy: see `cbp.pointers.Pointers`.
+
+        Returns
+        -------
+        Pointers
+            It keeps the network alive.
+
+        Examples
+        --------
+        >>> import cbp
+        >>> at = cbp.Network([2, 3, 1], seed=0).pointers()
+        >>> at.handle != 0 and at.predict != at.step
+        True
+        """
+        from cbp.pointers import Pointers
+
+        return Pointers(self)
 
     def _repr_html_(self) -> str:
         from cbp import notebook

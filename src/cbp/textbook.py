@@ -2,7 +2,7 @@
 
 Everything here works in the training workspace of one network, in place; activations and deltas are views of it.
 A method marked `direct` goes from Python straight to C when its arguments are arrays that C can read as they are; the
-text that stands here is for all others (see `_core.Direct`).
+text that stands here is for all others (see `_core.direct`).
 """
 
 from __future__ import annotations

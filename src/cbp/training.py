@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,6 +120,8 @@ class Trainer(State):
             The data or an argument does not fit the network.
         DivergenceError
             A loss or a parameter left the finite range.
+        RuntimeError
+            Another thread is training this network.
         MemoryError
             One of `cbp.methods` needs more than can be had.
         ImportError
@@ -153,19 +158,20 @@ class Trainer(State):
         followers = CallbackList(callbacks, progress)
         if resume and self.unfinished and chosen is not self.optimizer:
             raise ValueError("resume: an epoch goes on with the optimiser that it began with: leave optimizer out")
-        self._use(chosen)
-        run.begin(resume)
-        self._reader = run.reader
         state = FitState(self, epochs, History(), schedule)  # type: ignore[arg-type]
-        run.pause, run.every = followers.pauses(state)
-        followers.on_fit_begin(state)
-        try:
-            while state.epoch + 1 < epochs and not state.stop:
-                _one_epoch(state, run, held_out, wanted)
-                followers.on_epoch_end(state)
-            run.end(state.history.stopped)
-        finally:
-            followers.on_fit_end(state)
+        with self._alone():
+            self._use(chosen)
+            run.begin(resume)
+            self._reader = run.reader
+            run.pause, run.every = followers.pauses(state)
+            followers.on_fit_begin(state)
+            try:
+                while state.epoch + 1 < epochs and not state.stop:
+                    _one_epoch(state, run, held_out, wanted)
+                    followers.on_epoch_end(state)
+                run.end(state.history.stopped)
+            finally:
+                followers.on_fit_end(state)
         return state.history
 
     def partial_fit(
@@ -196,7 +202,7 @@ class Trainer(State):
 
         Raises
         ------
-        ValueError, TypeError, DivergenceError
+        ValueError, TypeError, RuntimeError, DivergenceError
             As for `fit`.
 
         Examples
@@ -220,10 +226,11 @@ class Trainer(State):
             optimizer=chosen,
             check_finite=check_finite,
         )
-        self._use(chosen)
-        run.begin(resume=False)
-        self._reader = run.reader
-        return run.one(0)[0]
+        with self._alone():
+            self._use(chosen)
+            run.begin(resume=False)
+            self._reader = run.reader
+            return run.one(0)[0]
 
     def learn_scaling(self, X: ArrayLike, y: ArrayLike | None = None, *, check_finite: bool = True) -> None:
         """Learn `scale_inputs` and `scale_targets` from these rows, as the first `fit` does by itself.
@@ -295,6 +302,22 @@ class Trainer(State):
         """
         samples = Samples(*self._reader.batch(X, y, sample_weight, check_finite))
         return _figures(self, samples, self._metrics(metrics), "")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuse to train while another thread of this process does, also where that one is between two epochs.
+
+        A thread may train in a callback of its own training. A child of a fork has none of its parent's threads.
+        """
+        process, mine = os.getpid(), (threading.get_ident(),)
+        found = self._trainers.setdefault(process, mine)
+        if found != mine:
+            raise RuntimeError("this network is being trained in another thread; use a copy() per thread")
+        try:
+            yield
+        finally:
+            if found is mine:
+                del self._trainers[process]
 
     def _metrics(self, metrics: MetricLike | Iterable[MetricLike]) -> dict[str, Metric]:
         """Return the metrics that are meant, by their names."""
