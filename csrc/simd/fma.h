@@ -144,8 +144,7 @@ CBP_APART static double cbp_fma_extreme(double a, double b, double c) {
     }
     if (p.high == q.high && p.low == q.low) return 0;
     const int product_is_more = p.high > q.high || (p.high == q.high && p.low > q.low);
-    return product_is_more ? cbp_put_together(p_sign, cbp_less(p, q), e)
-                           : cbp_put_together(c_sign, cbp_less(q, p), e);
+    return product_is_more ? cbp_put_together(p_sign, cbp_less(p, q), e) : cbp_put_together(c_sign, cbp_less(q, p), e);
 }
 
 /* fma. Far from overflow and underflow the product is a sum of two doubles, and the three terms are added so that only

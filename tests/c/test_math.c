@@ -40,8 +40,7 @@ static void accurate(apply_fn apply, int which, exact_fn exact, double low, doub
     for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++, release_blocks()) {
         const int64_t n = SAMPLES / one_in(5);
         void *x = reals(dtype, n), *y = reals(dtype, n);
-        for (int64_t s = 0; s < n; s++)
-            put(dtype, x, s, even ? uniform(low, high) : exp(uniform(log(low), log(high))));
+        for (int64_t s = 0; s < n; s++) put(dtype, x, s, even ? uniform(low, high) : exp(uniform(log(low), log(high))));
         apply(k, which, n, x, y);
         for (int64_t s = 0; s < n; s++) {
             const double error = ulps(dtype, get(dtype, y, s), exact((long double)get(dtype, x, s)));
