@@ -44,7 +44,7 @@ static int best(void) {
     const int named = wanted && *wanted ? find(wanted) : -1;
     if (named >= 0) return named;
     int i = 0;
-    while (!usable(i)) i++;
+    while (i < N_ISAS - 1 && !usable(i)) i++;
     return i;
 }
 

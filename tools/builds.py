@@ -35,7 +35,7 @@ class Run(NamedTuple):
 class Build(NamedTuple):
     """One way to build. `packages` are Debian's, or pip's; `replaced` has other files in the place of the library's.
 
-    With `tests` all C programs are run, by the emulator of the first run; `left_out` are cases that it does not survive.
+    With `tests` all C programs run, by the emulator of the first run; `left_out` are cases that it does not survive.
     """
 
     name: str
