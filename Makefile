@@ -26,7 +26,7 @@ _         := $(shell mkdir -p build/tmp $(STAMPS))
 .DELETE_ON_ERROR:
 
 help:           ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "make PYTHON=python3.12 ... chooses the interpreter that .venv is made from"
 
 demo: $(STAMPS)/build           ## train on handwritten digits and show what came out
@@ -51,7 +51,7 @@ test-peers: $(STAMPS)/group-test-peers ## against PyTorch, Numba and others, whi
 
 # Python without a global lock, its environment, and the tests that are about threads and processes
 FREE     := .cache/free-threaded/venv/bin/python
-THREADED := $(patsubst %,tests/test_%.py,free_threads serving threads pool forks flat_memory threads_among_others)
+THREADED := $(patsubst %,tests/test_%.py,free_threads snapshot serving threads pool forks flat_memory threads_among_others)
 test-free-threaded: $(STAMPS)/free-threaded ## the tests about threads in a Python without a global lock, found here or built
 	$(FREE) -m pytest -q -p no:xdist $(THREADED)
 
@@ -132,7 +132,7 @@ format: $(STAMPS)/group-lint    ## lay out Python and C as lint wants them
 docs: $(STAMPS)/group-docs      ## the documentation, into build/docs; warnings are errors
 	$(PY) -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
 
-wheels: $(STAMPS)/group-wheel   ## into dist, by the compiler zig: manylinux x86_64 and aarch64, musllinux x86_64, the source distribution (WHEELS=manylinux-x86_64)
+wheels: $(STAMPS)/group-wheel   ## three for Linux and the source distribution, into dist (WHEELS=manylinux-x86_64: that one)
 	$(PY) tools/build_wheels.py $(WHEELS)
 
 dist:
@@ -143,7 +143,7 @@ check-wheels: dist $(STAMPS)/group-wheel ## is what lies in dist small, complete
 	$(PY) tools/check_wheel.py dist/*.whl
 	$(BIN)/abi3audit --strict dist/*.whl
 
-test-wheels: dist $(STAMPS)/group-wheel ## install the wheel in dist into every Python found: with NumPy alone, then all Python tests (TRY="--python 3.12")
+test-wheels: dist $(STAMPS)/group-wheel ## the wheel in dist, installed into every Python found: all Python tests (TRY="--python 3.12")
 	$(PY) tools/test_wheels.py dist $(TRY)
 
 test-reproducible: dist $(STAMPS)/group-wheel ## does what lies in dist come out the same elsewhere, to the byte? (WHEELS=manylinux-x86_64)

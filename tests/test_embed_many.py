@@ -76,8 +76,8 @@ def rounds():
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_nothing_stays_when_they_are_gone():
-    _, _, first, *_, last = map(int, child("from test_embed_many import rounds; print(*rounds())").split())
-    assert last - first < 1_000_000
+    after = [*map(int, child("from test_embed_many import rounds; print(*rounds())").split())]
+    assert max(after[3:]) - max(after[:3]) < 1_000_000  # an arena of Python's comes and goes from round to round
 
 
 def test_all_of_them_are_trained_in_threads():

@@ -123,7 +123,21 @@ def test_trainings_of_many_threads_are_made_whole_or_refused():
     assert net == alone
 
 
-def test_a_refused_training_changes_nothing():
+CHANGES = {
+    "fit": lambda net: net.fit(X, Y, optimizer="sgd"),
+    "partial_fit": lambda net: net.partial_fit(X, Y, optimizer="sgd"),
+    "train_step": lambda net: net.train_step(X, Y, 0.1),
+    "forward": lambda net: net.forward(X),
+    "gradient": lambda net: net.gradient(X, Y),
+    "update": lambda net: net.update(0.1),
+    "learn_scaling": lambda net: net.learn_scaling(X),
+    "trainable": lambda net: setattr(net.layers[0], "trainable", False),
+    "mask": lambda net: setattr(net, "mask", np.zeros(net.n_params)),
+}
+
+
+def test_what_is_refused_while_another_thread_trains_changes_nothing():
+    """The training is in a callback, between two of its epochs, all the time."""
     net, alone, inside, done = network(), network(), threading.Event(), threading.Event()
 
     def hold(state):
@@ -134,9 +148,9 @@ def test_a_refused_training_changes_nothing():
         training = pool.submit(net.fit, X, Y, epochs=4, optimizer="adam", callbacks=hold, progress=False)
         inside.wait()
         try:
-            for call in (net.fit, net.partial_fit):
+            for change in CHANGES.values():
                 with pytest.raises(RuntimeError) as refusal:
-                    call(X, Y, optimizer="sgd")
+                    change(net)
                 assert str(refusal.value) == REFUSAL
         finally:
             done.set()

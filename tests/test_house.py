@@ -23,7 +23,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 BENCH = sorted((ROOT / "bench").rglob("*.py"))
 BENCH_C = sorted((ROOT / "bench").glob("*.c"))
 PYTHON = sorted([*MODULES, *(ROOT / "tests").glob("*.py"), *(ROOT / "tools").glob("*.py"), ROOT / "setup.py", *BENCH])
-CYTHON = sorted([*PACKAGE.glob("*.pyx"), *PACKAGE.glob("*.pxd")])
+CYTHON = sorted([*PACKAGE.glob("*.pyx"), *PACKAGE.glob("*.px[di]")])
 
 LONGEST_FUNCTION = 60
 LONGEST_FILE = 600
@@ -69,6 +69,7 @@ CIMPORTS = {
     "_arrays.pxd": {"_c"},
     "_method.pxd": set(),
     "_c.pxd": set(),
+    **{f"_{part}.pxi": set() for part in ("curving", "direct", "embedding", "sharing", "solving")},
 }
 # What stands at the bottom of the Python side, and what of cbp it may import at the top of a module
 GROUND = {

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import math
+import threading
 import weakref
 
 import numpy as np
@@ -98,6 +99,28 @@ def test_a_step_in_the_middle_of_a_training_is_refused():
     )  # fmt: skip
     assert seen == [STATUSES["BUSY"]]
     assert step(at.handle, M, start(x), start(y), None, None, 0.1, ctypes.byref(loss)) == 0
+
+
+def test_between_two_epochs_the_thread_that_trains_may_step_and_no_other():
+    net, (x, y) = network(), data()
+    at, loss, seen = net.pointers(), NUMBER(), []
+    step = functions(at)[2]
+
+    def attempt(_=None):
+        seen.append(step(at.handle, M, start(x), start(y), None, None, 0.0, ctypes.byref(loss)))
+
+    def both(_):
+        attempt()
+        other = threading.Thread(target=attempt)
+        other.start()
+        other.join()
+
+    net.fit(x, y, epochs=1, callbacks=both, progress=False)
+    attempt()
+    net = net.snapshot()
+    at = net.pointers()
+    attempt()
+    assert seen == [0, STATUSES["BUSY"], 0, STATUSES["SEALED"]]
 
 
 def test_pointers_keep_the_network_alive():

@@ -1,6 +1,6 @@
 """Eight threads predict with one network while another trains and swaps it: the bits of predictions made one by one.
 
-What is served is a copy that nobody trains, behind a name that is bound anew: see `published`.
+What is served is a snapshot, behind a name that is bound anew.
 """
 
 import threading
@@ -31,11 +31,6 @@ def network():
     return cbp.Network([32, 48, 3], activation="tanh", output="identity", seed=0)
 
 
-def published(net):
-    """What readers may have while `net` is trained on."""
-    return net.snapshot()
-
-
 def some(rows, turn):
     """One row as a vector, or a few rows, another part of the data each turn; or all of them."""
     if rows == 0:
@@ -63,7 +58,7 @@ def versions():
     """Networks as they are after every epoch of a training that nobody disturbs."""
     net = network()
     for _ in range(VERSIONS):
-        yield published(net)
+        yield net.snapshot()
         net.fit(X, Y, epochs=1, progress=False)
 
 
@@ -74,7 +69,7 @@ def test_readers_see_whole_versions_while_another_thread_trains_and_swaps(rows):
     number = {net.predict(probe).tobytes(): i for i, net in enumerate(versions())}
     assert len(number) == VERSIONS
     net = network()
-    current, done, begun = published(net), threading.Event(), threading.Barrier(READERS + 1)
+    current, done, begun = net.snapshot(), threading.Event(), threading.Barrier(READERS + 1)
 
     def read():
         seen, out = [number[current.predict(probe).tobytes()]], np.empty((*probe.shape[:-1], 3), np.float32)
@@ -89,7 +84,7 @@ def test_readers_see_whole_versions_while_another_thread_trains_and_swaps(rows):
         try:
             for _ in range(VERSIONS - 1):
                 net.fit(X, Y, epochs=1, progress=False)
-                current = published(net)
+                current = net.snapshot()
         finally:
             done.set()
         for reader in readers:

@@ -59,28 +59,6 @@ def test_training_in_two_threads_is_refused(attempt):
     memory.gradient(X[:2], Y[:2])
 
 
-def test_predicting_with_a_network_in_training():
-    net = cbp.Network([64, 128, 32], output="identity", seed=0)
-    done = threading.Event()
-
-    def predict():
-        while not done.is_set():
-            assert np.isfinite(net.predict(X[:100])).all()
-
-    readers = [threading.Thread(target=predict) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    try:
-        net.fit(X, Y, epochs=20)
-    finally:
-        done.set()
-        for reader in readers:
-            reader.join()
-    again = cbp.Network([64, 128, 32], output="identity", seed=0)
-    again.fit(X, Y, epochs=20)
-    assert net == again
-
-
 CALLS = {
     "train_step": lambda net: net.train_step(X[0], Y[0], 0.0),
     "gradient": lambda net: net.gradient(X[0], Y[0]),

@@ -141,6 +141,9 @@ def main() -> None:
         "--isolated", metavar="CONSTRAINTS", help="build in an environment of these versions, made by uv"
     )
     asked = parser.parse_args()
+    unknown = [name for name in asked.platforms if name not in PLATFORMS]
+    if unknown:
+        parser.error(f"no such platform: {', '.join(unknown)}; there are {', '.join(PLATFORMS)}")
     os.umask(0o022)
     os.environ["SOURCE_DATE_EPOCH"] = commit_time()
     isolated = ["--installer", "uv", "--dependency-constraints-txt", asked.isolated]

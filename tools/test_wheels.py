@@ -5,8 +5,9 @@
 Looks for Python 3.11 and newer on PATH, in pyenv and in the usual folders, and makes environments with uv. In each:
 first with NumPy alone `cbp selftest`, an export to C, which reads files of the package, and how long `import cbp` takes
 once NumPy is imported (the median of several processes; printed, not judged); then all Python tests but those of the
-sources alone (the mark `sources`), and the examples in the docstrings of the installed modules. The tests are those of the source distribution, unpacked, where nothing is
-compiled: cbp can only be the installed one, and the archive has all that they want.
+sources alone (the mark `sources`), and the examples in the docstrings of the installed modules. The tests are those of
+the source distribution, unpacked, where nothing is compiled: cbp can only be the installed one, and the archive has all
+that they want.
 """
 
 import argparse
@@ -79,8 +80,10 @@ def uv(*command: str | Path, cwd: Path = FOLDER) -> str:
 def fitting(folder: Path) -> Path:
     """Return the wheel that fits this machine."""
     here = set(sys_tags())
-    (wheel,) = (path for path in folder.glob("*.whl") if parse_wheel_filename(path.name)[3] & here)
-    return wheel
+    wheels = [path for path in folder.glob("*.whl") if parse_wheel_filename(path.name)[3] & here]
+    if len(wheels) != 1:
+        raise SystemExit(f"{folder}: {len(wheels)} wheels for this machine, not one; `make wheels` makes them")
+    return wheels[0]
 
 
 def environment(version: str, interpreter: str, wheel: Path) -> Path:
@@ -151,7 +154,11 @@ def main() -> int:
     for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
         os.environ.pop(name, None)
     folder = asked.folder.resolve()
-    found, source, wheel = interpreters(asked.python or list(VERSIONS)), prepared(folder), fitting(folder)
+    found = interpreters(asked.python or list(VERSIONS))
+    if not found:
+        wanted = " or ".join(asked.python or VERSIONS)
+        raise SystemExit(f"no Python {wanted} is found on PATH, in pyenv or in the usual folders")
+    source, wheel = prepared(folder), fitting(folder)
     good = True
     for version, interpreter in found.items():
         scripts = environment(version, interpreter, wheel)

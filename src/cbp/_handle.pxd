@@ -22,11 +22,16 @@ cdef enum:
 
 # ---- workspaces ----
 
-cdef struct Room:
-    # A workspace that is kept
-    cbp_atomic taken
+cdef struct Space:
+    # A workspace that grows
     void *base
     size_t bytes
+
+
+cdef struct Room:
+    # One that is kept for whoever comes next
+    cbp_atomic taken
+    Space space
 
 
 cdef struct Lease:
@@ -41,13 +46,13 @@ cdef inline void *aligned(void *base) noexcept nogil:
     return <char *>base + (-<uintptr_t>base) % <uintptr_t>CBP_ALIGN
 
 
-cdef inline void *grown(Room *room, size_t need) noexcept nogil:
-    """Its workspace, of so many bytes at least, or NULL where there is no memory."""
-    if room.bytes < need:
-        free(room.base)
-        room.base = malloc(need + <size_t>CBP_ALIGN)
-        room.bytes = 0 if room.base == NULL else need
-    return aligned(room.base)
+cdef inline void *grown(Space *space, size_t need) noexcept nogil:
+    """So many bytes of it at least, or NULL where there is no memory."""
+    if space.bytes < need:
+        free(space.base)
+        space.base = malloc(need + <size_t>CBP_ALIGN)
+        space.bytes = 0 if space.base == NULL else need
+    return aligned(space.base)
 
 
 cdef inline Lease lease(Room *rooms, size_t need) noexcept nogil:
@@ -56,7 +61,7 @@ cdef inline Lease lease(Room *rooms, size_t need) noexcept nogil:
     cdef int i
     for i in range(N_ROOMS if need <= LARGEST_ROOM else 0):
         if not cbp_load(&rooms[i].taken) and not cbp_swap(&rooms[i].taken, 1):
-            it.room, it.base, it.work = &rooms[i], NULL, grown(&rooms[i], need)
+            it.room, it.base, it.work = &rooms[i], NULL, grown(&rooms[i].space, need)
             return it
     it.room, it.base = NULL, malloc(need + <size_t>CBP_ALIGN)
     it.work = aligned(it.base)
@@ -142,7 +147,7 @@ cdef struct Handle:
     cbp_mem *mem  # its arrays; the workspace is not used here
     Room *rooms  # of the process
     Turn *turn  # to train
-    Room own  # for gradients, which whose turn it is uses
+    Space own  # workspace of gradients: of the thread whose turn it is
     double *loss  # where the optimiser looks for J
     cbp_atomic_pointer scales  # Scales, which live as long as the Memory; NULL where nothing is scaled
     bint own_loss

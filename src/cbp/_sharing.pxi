@@ -32,10 +32,18 @@ cdef class Shared:
     cdef void _leave(self) noexcept nogil:
         end_turn(&self._turn)
 
-    def claim(self):
-        """Refuse, where training would be refused now."""
+    def begin_training(self):
+        """Keep the turn for this thread until end_training, between updates too; False if it has been kept already."""
+        if cbp_id_load(&self._turn.keeper) == cbp_me():
+            return False
         self._enter()
+        cbp_id_store(&self._turn.keeper, cbp_me())
         self._leave()
+        return True
+
+    def end_training(self):
+        """End what begin_training began."""
+        cbp_id_store(&self._turn.keeper, 0)
 
     def seal(self):
         """Refuse all training from now on."""

@@ -52,7 +52,6 @@ class State(_core.Network):
         self._method: Method | None = None  # in the place of an optimiser
         self._method_state: MethodState | None = None
         self._pass_shape = [0, 0]  # rows and batch size of the pass that `unfinished` tells of
-        self._trainers: dict[int, tuple[int]] = {}  # the thread that trains, by process; see Trainer._alone
         self.metadata = {}
 
     @property
@@ -71,7 +70,6 @@ class State(_core.Network):
 
     def _use(self, chosen: Optimizer | Method) -> None:
         """Continue with the optimiser in use, if that is what was chosen, or start another one anew."""
-        self._memory.claim()
         if chosen is self.optimizer:
             return
         if isinstance(chosen, optimizers.Optimizer):

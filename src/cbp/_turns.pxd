@@ -69,6 +69,7 @@ cdef struct Turn:
     cbp_atomic state, wanted
     cbp_atomic forks  # cbp_forks as it was when somebody last came
     cbp_thread_id trainer, guest  # while there is one
+    cbp_thread_id keeper  # who trains for longer than one turn, and lets nobody else train between its turns
 
 
 cdef inline void first_turn(Turn *t) noexcept nogil:
@@ -83,6 +84,8 @@ cdef inline void after_fork(Turn *t) noexcept nogil:
         return
     if cbp_id_load(&t.guest) != cbp_survivor:
         end_visit(t)
+    if cbp_id_load(&t.keeper) != cbp_survivor:
+        cbp_id_store(&t.keeper, 0)
     if cbp_id_load(&t.trainer) != cbp_survivor:
         cbp_change(&t.state, OPEN, FREE)
         cbp_change(&t.state, TAKEN, LOST)
@@ -90,9 +93,15 @@ cdef inline void after_fork(Turn *t) noexcept nogil:
 
 # ---- those who train ----
 
+cdef inline bint is_kept(const Turn *t) noexcept nogil:
+    """Whether another thread keeps the turn for itself."""
+    cdef uint64_t keeper = cbp_id_load(&t.keeper)
+    return keeper != 0 and keeper != cbp_me()
+
+
 cdef inline bint takes_turn(Turn *t) noexcept nogil:
     """Take the turn to train, if nobody has it, and nobody waits for it."""
-    if cbp_load(&t.wanted) or cbp_load(&t.forks) != cbp_forks or not cbp_change(&t.state, FREE, TAKEN):
+    if cbp_load(&t.wanted) or cbp_load(&t.forks) != cbp_forks or is_kept(t) or not cbp_change(&t.state, FREE, TAKEN):
         return False
     cbp_id_store(&t.trainer, cbp_me())
     return True
@@ -107,6 +116,8 @@ cdef inline int wait_for_turn(Turn *t) noexcept nogil:
         found = cbp_load(&t.state)
         if found not in (FREE, HELD) or is_guest(t):
             return found
+        if is_kept(t):
+            return TAKEN
         give_way(t)
         cbp_yield()
     return FREE

@@ -54,10 +54,10 @@ class Pointers:
     -----
     Numbers are of the network's dtype, rows contiguous, in units of their own where the network scales; neither they
     nor their number are looked at, so NaN gives NaN, and too small an array is written beyond its end. The functions
-    return 0, or a status of ``cbp.h``: one that says BUSY while another thread trains the network, OWN_LOSS for a
-    loss that is a Python function, NOT_LEARNED before the scaling is learned, DIVERGED where the objective is not
-    finite. They need no interpreter, and may be called with or without its lock. `DECLARATIONS` of this module has
-    their types in C.
+    return 0, or a status of ``cbp.h``: one that says BUSY while another thread trains the network, SEALED for a
+    snapshot, OWN_LOSS for a loss that is a Python function, NOT_LEARNED before the scaling is learned, DIVERGED where
+    the objective is not finite. They need no interpreter, and may be called with or without its lock.
+    `DECLARATIONS` of this module has their types in C.
 
     The bits are those of `predict`, `gradient` and `train_step`. `activations` and `deltas` remain those of the last
     call from Python. The first calls allocate a workspace, which later ones use again.
@@ -106,6 +106,8 @@ class Pointers:
         ------
         ValueError
             There is no such signature, or the network has not one output, or more than 1,024 inputs.
+        TypeError
+            The signature is not text.
 
         Examples
         --------
@@ -117,6 +119,8 @@ class Pointers:
         >>> round(integrate.nquad(integrand, [[0, 1], [0, 1]])[0], 12)
         4.0
         """
+        if not isinstance(signature, str):
+            raise TypeError(f"signature must be text, not {signature!r}")
         return _core.capsule(self._memory, signature)
 
     def __repr__(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -263,8 +261,8 @@ class Trainer(State):
         >>> net.target_scaling.center
         array([2.])
         """
-        self._memory.claim()
-        self._reader = self._reader.learned(X, y, check_finite)
+        with self._alone():
+            self._reader = self._reader.learned(X, y, check_finite)
 
     def evaluate(
         self,
@@ -305,19 +303,16 @@ class Trainer(State):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Refuse to train while another thread of this process does, also where that one is between two epochs.
+        """Refuse to train while another thread does, and keep others from it to the end, between two epochs too.
 
-        A thread may train in a callback of its own training. A child of a fork has none of its parent's threads.
+        A thread may train in a callback of its own training.
         """
-        process, mine = os.getpid(), (threading.get_ident(),)
-        found = self._trainers.setdefault(process, mine)
-        if found != mine:
-            raise RuntimeError("this network is being trained in another thread; use a copy() per thread")
+        began = self._memory.begin_training()
         try:
             yield
         finally:
-            if found is mine:
-                del self._trainers[process]
+            if began:
+                self._memory.end_training()
 
     def _metrics(self, metrics: MetricLike | Iterable[MetricLike]) -> dict[str, Metric]:
         """Return the metrics that are meant, by their names."""
