@@ -51,7 +51,9 @@ def logged(folder: Path, log: str, *command: str | Path, **environment: str) -> 
     """Run a step of a build, its output into a file beside the folder."""
     with open(folder.parent / log, "a", encoding="utf-8") as file:
         words = list(map(str, command))
-        if subprocess.run(words, cwd=folder, env=os.environ | environment, stdout=file, stderr=file, check=False).returncode:
+        if subprocess.run(
+            words, cwd=folder, env=os.environ | environment, stdout=file, stderr=file, check=False
+        ).returncode:
             raise SystemExit(f"{' '.join(words)} failed: see {file.name}")
 
 
@@ -63,7 +65,14 @@ def build(folder: Path) -> Path:
     logged(zlib, "zlib.log", "make", "-s", "libz.a")
     python = tree(archive.tarball(), folder / "python")
     found = {"ZLIB_CFLAGS": f"-I{zlib}", "ZLIB_LIBS": f"-L{zlib} -lz"}
-    options = ("-q", f"CC={cc}", "CFLAGS=-O1 -g0", "--disable-test-modules", "--without-ensurepip", "--with-pkg-config=no")
+    options = (
+        "-q",
+        f"CC={cc}",
+        "CFLAGS=-O1 -g0",
+        "--disable-test-modules",
+        "--without-ensurepip",
+        "--with-pkg-config=no",
+    )
     logged(python, "python.log", "./configure", *options, **found)
     logged(python, "python.log", "make", "-s", f"-j{os.cpu_count()}")
     return python / "python"

@@ -4,8 +4,7 @@
 
 The interpreter comes from Debian's archive (debian_root.py, musl_python.py), everything else from PyPI, as it would
 there: pip takes the wheels that fit. Then, in it: `cbp selftest`, the hashes of tests/bits.py with every instruction set
-and 1 to 4 threads, and Python tests: some under qemu, where the rest would take long, and with musl all that need
-NumPy alone.
+and 1 to 4 threads, and some of the Python tests, for with qemu all of them would take half an hour.
 """
 
 import os
@@ -21,8 +20,10 @@ from typing import NamedTuple
 
 from debian_root import CACHE, ROOT, own_suite, python, run
 
+WANTED = ("pytest", "hypothesis", "setuptools")
 PYTEST = ("-m", "pytest", "-q", "-m", "not sources")
 SOME = ("io", "network", "steps", "initializers", "optimizers", "keeping", "skip", "heads", "fit", "errors")
+MORE = ("formats", "noise", "limits", "solve", "threads", "pool", "serving", "forks", "interrupt", "gradients", "cli")
 WHERE = "import cbp, site, sysconfig; print(sysconfig.get_platform(), site.getsitepackages()[0], cbp.__file__)"
 
 
@@ -39,35 +40,28 @@ def musl_python() -> Path:
 
 
 class Foreign(NamedTuple):
-    """A kind of wheel: the interpreter for it, the tags that pip may take, what pytest is to run."""
+    """A kind of wheel: the interpreter for it, the tags that pip may take, the tests that are run."""
 
     interpreter: Callable[[], Path]
     tags: tuple[str, ...]
     tests: tuple[str, ...]
-    wanted: tuple[str, ...]
 
 
 FOREIGN = {
     "aarch64": Foreign(
         arm_python,
         tuple(f"manylinux_2_{minor}_aarch64" for minor in (17, 27, 28)),
-        tuple(f"tests/test_{name}.py" for name in SOME),
-        ("pytest", "hypothesis", "setuptools"),
+        SOME,
     ),
-    "musl": Foreign(
-        musl_python,
-        ("musllinux_1_2_x86_64",),
-        ("-n", "auto", "--dist", "loadfile", "--ignore=tests/c", "tests"),
-        ("pytest", "hypothesis", "setuptools", "pytest-xdist", "mpmath"),
-    ),
+    "musl": Foreign(musl_python, ("musllinux_1_2_x86_64",), (*SOME, *MORE)),
 }
 
 
-def requirements(wanted: tuple[str, ...]) -> list[str]:
+def requirements() -> list[str]:
     """Return lines of pyproject.toml: what the tests want."""
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     lines = [line for name in ("build", "test-core") for line in groups[name] if isinstance(line, str)]
-    return [line for line in lines if line.split(">")[0] in wanted]
+    return [line for line in lines if line.split(">")[0] in WANTED]
 
 
 def install(wheel: Path, program: Path, foreign: Foreign) -> None:
@@ -77,7 +71,7 @@ def install(wheel: Path, program: Path, foreign: Foreign) -> None:
     shutil.rmtree(site, ignore_errors=True)
     tags = [word for tag in foreign.tags for word in ("--platform", tag)]
     target = ["--target", site, "--python-version", version, "--only-binary", ":all:", *tags]
-    run(sys.executable, "-m", "pip", "install", "-q", *target, wheel, *requirements(foreign.wanted))
+    run(sys.executable, "-m", "pip", "install", "-q", *target, wheel, *requirements())
     platform, site, module = run(program, "-Ic", WHERE).split()
     assert module == str(Path(site, "cbp", "__init__.py")), module
     print(f"{wheel.name} in Python {version}, {platform}", flush=True)
@@ -102,7 +96,8 @@ def main() -> int:
     (wheel,) = Path(folder).resolve().glob(f"*{name}*.whl")
     program = foreign.interpreter()
     install(wheel, program, foreign)
-    work = [("tests/bits.py",), ("-m", "cbp", "selftest"), (*PYTEST, *foreign.tests)]
+    tests = [f"tests/test_{part}.py" for part in foreign.tests]
+    work = [("tests/bits.py",), ("-m", "cbp", "selftest"), (*PYTEST, *tests)]
     failed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for printed, good in pool.map(lambda what: test(program, what), work):
