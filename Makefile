@@ -22,11 +22,11 @@ RACES     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 PIP        = $(PY) -m pip install -q
 _         := $(shell mkdir -p build/tmp $(STAMPS))
 
-.PHONY: $(shell awk -F: '/^[a-z][a-z-]*:/ && $$1 != "dist" { print $$1 }' Makefile)
+.PHONY: $(shell awk -F: '/^[a-z][a-z0-9-]*:/ && $$1 != "dist" { print $$1 }' Makefile)
 .DELETE_ON_ERROR:
 
 help:           ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "make PYTHON=python3.12 ... chooses the interpreter that .venv is made from"
 
 demo: $(STAMPS)/build           ## train on handwritten digits and show what came out
@@ -55,18 +55,11 @@ THREADED := $(patsubst %,tests/test_%.py,free_threads snapshot serving threads p
 test-free-threaded: $(STAMPS)/free-threaded ## the tests about threads in a Python without a global lock, found here or built
 	$(FREE) -m pytest -q -p no:xdist $(THREADED)
 
-test-bits: $(STAMPS)/group-test ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
+test-bits: $(STAMPS)/group-zig  ## one training run in every way that can be built here: the same bits? (BITS=--all: skip none)
 	$(PY) tools/same_bits.py $(BITS)
 
-# Left out: forks among threads, which qemu itself does not survive, and what `make test-bits` or time rules out.
-EMULATED := tests/c $(patsubst %,--ignore=tests/c/test_%.c,bits pool threads)
-test-emulated: test-aarch64 test-s390x ## the C unit tests on 64-bit Arm and on s390x, which is big-endian, in qemu
-
-test-aarch64: $(STAMPS)/group-test
-	CBP_QUICK=1 CC=aarch64-linux-gnu-gcc CFLAGS=-O2 CBP_C_WRAPPER="qemu-aarch64 -L /usr/aarch64-linux-gnu" $(PYTEST) $(EMULATED)
-
-test-s390x: $(STAMPS)/group-test
-	CBP_QUICK=1 CC=s390x-linux-gnu-gcc CFLAGS="-O2 -std=gnu11" CBP_C_WRAPPER="qemu-s390x -L /usr/s390x-linux-gnu" $(PYTEST) $(EMULATED)
+test-machines: $(STAMPS)/group-zig ## the C unit tests with musl, on 64-bit Arm, big-endian s390x and RISC-V in qemu, on Windows in wine (MACHINES=--all, MACHINES=s390x)
+	$(PY) tools/test_machines.py $(MACHINES)
 
 test-ulp: clib                  ## the accuracy of exp, log, tanh ... over every float (ULP=16: a sixteenth of them)
 	$(CC) -std=c11 -O2 -Icsrc tools/ulp.c build/clib/libcbp.a -lm -lpthread -o build/clib/ulp
@@ -145,6 +138,12 @@ check-wheels: dist $(STAMPS)/group-wheel ## is what lies in dist small, complete
 
 test-wheels: dist $(STAMPS)/group-wheel ## the wheel in dist, installed into every Python found: all Python tests (TRY="--python 3.12")
 	$(PY) tools/test_wheels.py dist $(TRY)
+
+test-wheel-aarch64: dist $(STAMPS)/venv ## the wheel in dist for 64-bit Arm, in Debian's Python for it, run by qemu
+	$(PY) tools/test_foreign_wheels.py dist aarch64
+
+test-wheel-musl: dist $(STAMPS)/venv ## the wheel in dist for musl, in a Python that is built with it first
+	$(PY) tools/test_foreign_wheels.py dist musl
 
 test-reproducible: dist $(STAMPS)/group-wheel ## does what lies in dist come out the same elsewhere, to the byte? (WHEELS=manylinux-x86_64)
 	$(PY) tools/rebuild.py dist $(WHEELS)

@@ -1,4 +1,5 @@
 /* cpu.c - which kernel table a plan gets: the best this CPU can run, unless CBP_ISA or the caller names another. */
+#include "atomic.h"
 #include "kern.h"
 #include "prim.h"
 
@@ -23,10 +24,18 @@ static const struct {
 };
 enum { N_ISAS = sizeof isas / sizeof isas[0] };
 
+/* Whether this CPU can run row i. The answer is kept: in a virtual machine a look takes longer than a small network. */
+static int usable(int i) {
+    enum { UNKNOWN, NO, YES };
+    static cbp_atomic known[N_ISAS];
+    if (cbp_load(&known[i]) == UNKNOWN) cbp_store(&known[i], isas[i].usable() ? YES : NO);
+    return cbp_load(&known[i]) == YES;
+}
+
 /* Index of the named instruction set if this CPU has it, else -1 */
 static int find(const char *name) {
     for (int i = 0; i < N_ISAS; i++)
-        if (strcmp(isas[i].name, name) == 0) return isas[i].usable() ? i : -1;
+        if (strcmp(isas[i].name, name) == 0) return usable(i) ? i : -1;
     return -1;
 }
 
@@ -35,13 +44,13 @@ static int best(void) {
     const int named = wanted && *wanted ? find(wanted) : -1;
     if (named >= 0) return named;
     int i = 0;
-    while (!isas[i].usable()) i++;
+    while (i < N_ISAS - 1 && !usable(i)) i++;
     return i;
 }
 
 const char *cbp_isa_at(int i) {
     for (int k = 0; k < N_ISAS; k++)
-        if (isas[k].usable() && i-- == 0) return isas[k].name;
+        if (usable(k) && i-- == 0) return isas[k].name;
     return NULL;
 }
 

@@ -43,7 +43,7 @@ INCLUDES = {
     "matrix.c": ["curve.h"],
     "curve.c": ["curve.h", "prim.h"],
     "tables.c": ["cbp.h", "*.def"],
-    "cpu.c": ["kern.h", "prim.h"],
+    "cpu.c": ["atomic.h", "kern.h", "prim.h"],
     "pool.c": ["os.h", "pool.h", "prim.h"],
     "processors.c": ["os.h", "pool.h"],
     "*.def": [],

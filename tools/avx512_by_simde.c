@@ -1,8 +1,9 @@
 /* avx512_by_simde.c - takes the place of csrc/kern/avx2.c in a build that proves the AVX-512 kernels on a CPU with
- * AVX2: SIMDe puts two 256-bit instructions for each of them. Compile with -mavx2 -mfma, or SIMDe multiplies and adds.
+ * AVX2: SIMDe puts two 256-bit instructions for each of them. It must know of FMA, or it multiplies and adds.
  *
- * Used by same_bits.py. SIMDe gives its types and functions the names of Intel's, which must be known before.
+ * Used by builds.py. SIMDe gives its types and functions the names of Intel's, which must be known before.
  */
+#pragma GCC target("avx2,fma")
 #include <immintrin.h>
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>

@@ -2,7 +2,8 @@
  *
  *     CASE(name) { CHECK(1 + 1 == 2); }      registers itself; a failed check ends the case
  *
- * The program runs all cases, or the one named; --list prints the names. Its last line is 'N passed, N failed'.
+ * The program runs all cases, or those named, or with --but all others; --list prints the names. Its last line is
+ * 'N passed, N failed'.
  */
 #ifndef HARNESS_H
 #define HARNESS_H
@@ -132,22 +133,31 @@ static int harness_run(const harness_case *one) {
     return failed;
 }
 
+static int harness_find(const char *name) {
+    int i = 0;
+    while (i < harness_n_cases && strcmp(harness_cases[i].name, name) != 0) i++;
+    return i;
+}
+
 int main(int argc, char **argv) {
-    int passed = 0, failed = 0;
-    const int list = argc > 1 && strcmp(argv[1], "--list") == 0;
-    for (int i = 0; i < harness_n_cases; i++) {
-        const harness_case *one = harness_cases + i;
-        if (list) printf("%s\n", one->name);
-        if (list || (argc > 1 && strcmp(argv[1], one->name) != 0)) continue;
-        if (harness_run(one))
-            failed++;
-        else
-            passed++;
+    char named[HARNESS_CASES + 1] = {0}; /* the last: a name that is none of a case */
+    int n[2] = {0};                      /* passed, failed */
+    const char *const order = argc > 1 ? argv[1] : "";
+    const int list = strcmp(order, "--list") == 0, but = strcmp(order, "--but") == 0, first = 1 + but;
+    for (int i = first; i < argc && !list; i++) {
+        const int found = harness_find(argv[i]);
+        named[found] = 1;
+        if (found == harness_n_cases) printf("no such case: %s\n", argv[i]), n[1] = 1;
     }
+    for (int i = 0; i < harness_n_cases; i++)
+        if (list)
+            printf("%s\n", harness_cases[i].name);
+        else if (argc == first || named[i] != but)
+            n[harness_run(harness_cases + i)]++;
     if (list) return 0;
-    if (passed + failed == 0) printf("no such case: %s\n", argc > 1 ? argv[1] : "(none at all)"), failed = 1;
-    printf("%d passed, %d failed\n", passed, failed);
-    return failed > 0;
+    if (n[0] + n[1] == 0) printf("no case at all\n"), n[1] = 1;
+    printf("%d passed, %d failed\n", n[0], n[1]);
+    return n[1] > 0;
 }
 
 #endif

@@ -7,6 +7,7 @@
 #include "harness.h"
 
 #include "kern.h"
+#include "prim.h"
 
 #include <math.h>
 
@@ -23,9 +24,29 @@ HELPER void put(cbp_dtype dtype, void *x, int64_t i, double value) {
     else
         ((double *)x)[i] = value;
 }
+
+/* The instruction, where this CPU has one. The functions of some C libraries are wrong where a product is too small for
+ * a number (musl: the sign of zero; mingw: the last bit too). */
+#if defined(CBP_X86_64)
+#if defined(__GNUC__) || defined(__clang__)
+#define WITH_FMA __attribute__((target("fma")))
+#else
+#define WITH_FMA
+#endif
+HELPER WITH_FMA double fma_instruction(cbp_dtype dtype, double a, double b, double c) {
+    if (dtype == CBP_FLOAT64) return _mm_cvtsd_f64(_mm_fmadd_sd(_mm_set_sd(a), _mm_set_sd(b), _mm_set_sd(c)));
+    return _mm_cvtss_f32(_mm_fmadd_ss(_mm_set_ss((float)a), _mm_set_ss((float)b), _mm_set_ss((float)c)));
+}
+#endif
 HELPER double fma_(cbp_dtype dtype, double a, double b, double c) {
+#if defined(CBP_X86_64)
+    static int usable = -1;
+    if (usable < 0) usable = cbp_has_avx2();
+    if (usable) return fma_instruction(dtype, a, b, c);
+#endif
     return dtype == CBP_FLOAT32 ? (double)fmaf((float)a, (float)b, (float)c) : fma(a, b, c);
 }
+
 /* one operation on doubles that hold floats, rounded again to float, is the operation on floats (Figueroa, 1995) */
 HELPER double mul_(cbp_dtype dtype, double a, double b) { return to(dtype, a * b); }
 HELPER double add_(cbp_dtype dtype, double a, double b) { return to(dtype, a + b); }

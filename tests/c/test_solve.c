@@ -35,11 +35,13 @@ static double *matrix(int64_t n) {
 
 /* ---- the textbook ---- */
 
+static double fused(double a, double b, double c) { return fma_(CBP_FLOAT64, a, b, c); }
+
 static void naive_cholesky(int64_t n, double *a) {
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j <= i; j++) {
             double sum = a[i * n + j];
-            for (int64_t k = 0; k < j; k++) sum = fma(-a[i * n + k], a[j * n + k], sum);
+            for (int64_t k = 0; k < j; k++) sum = fused(-a[i * n + k], a[j * n + k], sum);
             a[i * n + j] = i == j ? sqrt(sum) : sum * (1 / a[j * n + j]);
         }
 }
@@ -47,7 +49,7 @@ static void naive_cholesky(int64_t n, double *a) {
 static double naive_dot(int64_t n, const double *x, const double *y) {
     double chain[32] = {0};
     for (int64_t i = 0; i < (n + 31) / 32 * 32; i++)
-        chain[i % 32] = fma(i < n ? x[i] : 0, i < n ? y[i] : 0, chain[i % 32]);
+        chain[i % 32] = fused(i < n ? x[i] : 0, i < n ? y[i] : 0, chain[i % 32]);
     for (int half = 16; half > 0; half /= 2)
         for (int c = 0; c < half; c++) chain[c] += chain[c + half];
     return chain[0];
@@ -57,7 +59,7 @@ static void naive_solve(int64_t n, const double *l, double *b) {
     for (int64_t i = 0; i < n; i++) b[i] = (b[i] - naive_dot(i, l + i * n, b)) / l[i * n + i];
     for (int64_t i = n - 1; i >= 0; i--) {
         b[i] /= l[i * n + i];
-        for (int64_t j = 0; j < i; j++) b[j] = fma(-l[i * n + j], b[i], b[j]);
+        for (int64_t j = 0; j < i; j++) b[j] = fused(-l[i * n + j], b[i], b[j]);
     }
 }
 
@@ -67,13 +69,13 @@ static void naive_inverse(int64_t n, const double *l, double *inverse) {
     for (int64_t j = 0; j < n; j++)
         for (int64_t i = j; i < n; i++) {
             double sum = i == j;
-            for (int64_t k = j; k < i; k++) sum = fma(-l[i * n + k], m[k * n + j], sum);
+            for (int64_t k = j; k < i; k++) sum = fused(-l[i * n + k], m[k * n + j], sum);
             m[i * n + j] = sum * (1 / l[i * n + i]);
         }
     for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j <= i; j++) {
             double sum = 0;
-            for (int64_t k = i; k < n; k++) sum = fma(m[k * n + i], m[k * n + j], sum);
+            for (int64_t k = i; k < n; k++) sum = fused(m[k * n + i], m[k * n + j], sum);
             inverse[i * n + j] = inverse[j * n + i] = sum;
         }
 }
@@ -208,7 +210,7 @@ CASE(lbfgs_is_the_two_loops) {
             for (int64_t k = 0; k < n; k++) got[k] = want[k] = g[k];
             for (int p = pairs - 1; p >= 0; p--) {
                 alpha[p] = naive_dot(n, pair[p].s, want) / pair[p].product;
-                for (int64_t k = 0; k < n; k++) want[k] = fma(-alpha[p], pair[p].y[k], want[k]);
+                for (int64_t k = 0; k < n; k++) want[k] = fused(-alpha[p], pair[p].y[k], want[k]);
             }
             for (int64_t k = 0; k < n && pairs; k++) {
                 const double *const y = pair[pairs - 1].y;
@@ -216,7 +218,7 @@ CASE(lbfgs_is_the_two_loops) {
             }
             for (int p = 0; p < pairs; p++) {
                 const double beta = naive_dot(n, pair[p].y, want) / pair[p].product;
-                for (int64_t k = 0; k < n; k++) want[k] = fma(alpha[p] - beta, pair[p].s[k], want[k]);
+                for (int64_t k = 0; k < n; k++) want[k] = fused(alpha[p] - beta, pair[p].s[k], want[k]);
             }
             cbp_lbfgs(n, pairs, pair, share, got);
             CHECK_BYTES(n, sizeof *got, got, want);

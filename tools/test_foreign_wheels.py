@@ -1,0 +1,111 @@
+"""Wheels that the Python here cannot load, tested in a Python that can: for 64-bit Arm under qemu, for musl.
+
+    python tools/test_foreign_wheels.py dist aarch64|musl
+
+The interpreter comes from Debian's archive (debian_root.py, musl_python.py), everything else from PyPI, as it would
+there: pip takes the wheels that fit. Then, in it: `cbp selftest`, the hashes of tests/bits.py with every instruction set
+and 1 to 4 threads, and some of the Python tests, for with qemu all of them would take half an hour.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from debian_root import CACHE, ROOT, own_suite, python, run
+
+WANTED = ("pytest", "hypothesis", "setuptools")
+PYTEST = ("-m", "pytest", "-q", "-m", "not sources")
+SOME = ("io", "network", "steps", "initializers", "optimizers", "keeping", "skip", "heads", "fit", "errors")
+MORE = ("formats", "noise", "limits", "solve", "threads", "pool", "serving", "forks", "interrupt", "gradients", "cli")
+WHERE = "import cbp, site, sysconfig; print(sysconfig.get_platform(), site.getsitepackages()[0], cbp.__file__)"
+
+
+def arm_python() -> Path:
+    """Return Debian's Python for 64-bit Arm, with the library that NumPy links with."""
+    return python("arm64", own_suite(), "libstdc++6")
+
+
+def musl_python() -> Path:
+    """Return a Python that uses musl."""
+    environment = CACHE.parent / "musl" / "venv"
+    run(sys.executable, ROOT / "tools" / "musl_python.py", environment)
+    return environment / "bin" / "python"
+
+
+class Foreign(NamedTuple):
+    """A kind of wheel: the interpreter for it, the tags that pip may take, the tests that are run."""
+
+    interpreter: Callable[[], Path]
+    tags: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+FOREIGN = {
+    "aarch64": Foreign(
+        arm_python,
+        tuple(f"manylinux_2_{minor}_aarch64" for minor in (17, 27, 28)),
+        SOME,
+    ),
+    "musl": Foreign(musl_python, ("musllinux_1_2_x86_64",), (*SOME, *MORE)),
+}
+
+
+def requirements() -> list[str]:
+    """Return lines of pyproject.toml: what the tests want."""
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    lines = [line for name in ("build", "test-core") for line in groups[name] if isinstance(line, str)]
+    return [line for line in lines if line.split(">")[0] in WANTED]
+
+
+def install(wheel: Path, program: Path, foreign: Foreign) -> None:
+    """Install a wheel and what it needs for another Python, into its folder, which is emptied first."""
+    asked = "import site, sys; print('%d.%d' % sys.version_info[:2], site.getsitepackages()[0])"
+    version, _, site = run(program, "-Ic", asked).strip().partition(" ")
+    shutil.rmtree(site, ignore_errors=True)
+    tags = [word for tag in foreign.tags for word in ("--platform", tag)]
+    target = ["--target", site, "--python-version", version, "--only-binary", ":all:", *tags]
+    run(sys.executable, "-m", "pip", "install", "-q", *target, wheel, *requirements())
+    platform, site, module = run(program, "-Ic", WHERE).split()
+    assert module == str(Path(site, "cbp", "__init__.py")), module
+    print(f"{wheel.name} in Python {version}, {platform}", flush=True)
+
+
+def test(program: Path, what: tuple[str, ...]) -> tuple[str, bool]:
+    """Run one program; return what it printed and whether it went well."""
+    start = time.perf_counter()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "OPENBLAS"))}
+    done = subprocess.run(
+        [program, *what], cwd=ROOT, env=kept, text=True, capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    printed = f"{done.stdout}{done.stderr}" if done.returncode else done.stdout
+    took = f"{time.perf_counter() - start:.0f} s"
+    return f"{printed}{' '.join(what[:2])}: exit status {done.returncode}, {took}", not done.returncode
+
+
+def main() -> int:
+    """Install and test the wheel of the kind that the command line names."""
+    folder, name = sys.argv[1:]
+    foreign = FOREIGN[name]
+    (wheel,) = Path(folder).resolve().glob(f"*{name}*.whl")
+    program = foreign.interpreter()
+    install(wheel, program, foreign)
+    tests = [f"tests/test_{part}.py" for part in foreign.tests]
+    work = [("tests/bits.py",), ("-m", "cbp", "selftest"), (*PYTEST, *tests)]
+    failed = 0
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for printed, good in pool.map(lambda what: test(program, what), work):
+            print(printed, flush=True)
+            failed += not good
+    print(f"{len(work) - failed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
