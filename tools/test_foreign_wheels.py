@@ -3,8 +3,8 @@
     python tools/test_foreign_wheels.py dist aarch64|musl
 
 The interpreter comes from Debian's archive (debian_root.py, musl_python.py), everything else from PyPI, as it would
-there: pip takes the wheels that fit. Then, in it: `cbp selftest`, the hashes of tests/bits.py with every instruction set
-and 1 to 4 threads, and some of the Python tests, for with qemu all of them would take half an hour.
+there: pip takes the wheels that fit. Then, in it: `cbp selftest`, the hashes of tests/bits.py with every instruction
+set and 1 to 4 threads, and some of the Python tests, for with qemu all of them would take half an hour.
 """
 
 import os
