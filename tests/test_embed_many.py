@@ -63,7 +63,7 @@ def rounds():
     """Memory after each of some rounds of making, training and forgetting."""
     first = cbp.Network([2, 3, 1], activation="tanh", output="sigmoid", seed=0)
     after = []
-    for _ in range(6):
+    for _ in range(8):
         nets = [first.copy() for _ in range(3000)]
         for net in nets:
             net.partial_fit(X, Y, optimizer="adam")
@@ -77,7 +77,7 @@ def rounds():
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_nothing_stays_when_they_are_gone():
     after = [*map(int, child("from test_embed_many import rounds; print(*rounds())").split())]
-    assert max(after[3:]) - max(after[:3]) < 1_000_000  # an arena of Python's comes and goes from round to round
+    assert max(after[3:]) - max(after[:3]) < 2_200_000  # two arenas of Python come and go; 15,000 for a byte lost
 
 
 def test_all_of_them_are_trained_in_threads():
