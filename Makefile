@@ -34,8 +34,8 @@ demo: $(STAMPS)/build           ## train on handwritten digits and show what cam
 
 # A process for every processor, the tests of a file in one of them, since they share what is costly to make
 PYTEST := $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
-test: $(STAMPS)/group-test      ## every test: C, Python, the examples in docstrings
-	$(PYTEST)
+test: $(STAMPS)/group-test      ## every test: C, Python, the examples in docstrings (TESTS="tests/test_io.py -x": those)
+	$(PYTEST) $(TESTS)
 
 test-c: $(STAMPS)/group-test    ## the C unit tests alone
 	$(PYTEST) tests/c

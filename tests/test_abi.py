@@ -11,10 +11,11 @@ import clib
 import pytest
 from clib import ROOT
 
-pytestmark = pytest.mark.skipif(
-    bool(clib.lacks("abidiff", "abidw")) or platform.machine() != "x86_64",
-    reason="needs a checkout, x86-64 Linux and abigail-tools",
-)
+LACKING = bool(clib.lacks("abidiff", "abidw")) or platform.machine() != "x86_64"
+pytestmark = [
+    pytest.mark.sources,
+    pytest.mark.skipif(LACKING, reason="needs a checkout, x86-64 Linux and abigail-tools"),
+]
 
 GOOD = {
     "nothing": ("cbp.h", "", ""),

@@ -27,7 +27,10 @@ Said at the top.
 
 - The first thing.
 """
-pytestmark = pytest.mark.skipif(not (ROOT / "CHANGELOG.md").exists(), reason="the tests of a wheel, not a checkout")
+pytestmark = [
+    pytest.mark.sources,
+    pytest.mark.skipif(not (ROOT / "CHANGELOG.md").exists(), reason="the tests of a wheel, not a checkout"),
+]
 
 
 @pytest.fixture(scope="module")

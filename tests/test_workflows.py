@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-pytestmark = pytest.mark.skipif(not WORKFLOWS, reason="the tests of a wheel, not a checkout")
+pytestmark = [
+    pytest.mark.sources,
+    pytest.mark.skipif(not WORKFLOWS, reason="the tests of a wheel, not a checkout"),
+]
 
 
 @pytest.fixture(scope="module")
