@@ -35,6 +35,7 @@ class Run(NamedTuple):
 class Build(NamedTuple):
     """One way to build. `packages` are Debian's, or pip's; `replaced` has other files in the place of the library's.
 
+    It is for the machines `only_on`, unless the processor has a feature that makes it needless, as Linux names it.
     With `tests` all C programs run, by the emulator of the first run; `left_out` are cases that it does not survive.
     """
 
@@ -43,6 +44,7 @@ class Build(NamedTuple):
     runs: tuple[Run, ...] = (Run(),)
     packages: str = ""
     only_on: tuple[str, ...] = ()
+    unless: str = ""
     replaced: tuple[tuple[str, str], ...] = ()
     tests: bool = False
     left_out: tuple[str, ...] = ()
@@ -69,6 +71,7 @@ BUILDS = (
         (Run(("simde", "scalar"), case="one_thread"),),
         packages="gcc libsimde-dev, a CPU with AVX2",
         only_on=X86,
+        unless="avx512f",  # there the kernels are run as they are
         replaced=(("csrc/kern/avx2.c", "tools/avx512_by_simde.c"),),
     ),
     Build(
@@ -154,10 +157,21 @@ def call(command: str, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def features() -> list[str]:
+    """Return what this processor has, as Linux names it; nothing on other systems."""
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    except OSError:
+        return []
+
+
+def meant(build: Build) -> bool:
+    """Whether it is for this machine, whatever is installed."""
+    return (not build.only_on or platform.machine() in build.only_on) and build.unless not in features()
+
+
 def possible(build: Build) -> bool:
     """Whether a program of one line can be built and run this way."""
-    if build.only_on and platform.machine() not in build.only_on:
-        return False
     source = folder_of(build) / f"probe{'-replaced' if build.replaced else ''}.c"
     header = "simde/x86/avx512.h" if build.replaced else "stdio.h"
     source.write_text(f"#include <{header}>\nint main(void) {{ return 0; }}\n")
