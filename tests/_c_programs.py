@@ -154,7 +154,6 @@ class CCase(pytest.Item):
     def __init__(self, *, program: Path, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.program = program
-        self.add_marker("sources")
 
     def runtest(self) -> None:
         """Run this case alone."""

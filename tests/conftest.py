@@ -12,7 +12,6 @@ from _c_programs import CProgram, build
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
-collect_ignore = [] if (ROOT / "bench").is_dir() else ["test_bench.py"]  # wheels are tested without it
 
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # which jax has to be there for
 os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), "cbp-keras"))  # Keras writes a file there

@@ -5,7 +5,7 @@
   first command of a page and what a shell has to read.
 - ```sh, ```c and the rest are shown, not run. Numbers may be written as ... where they cannot be known (seconds).
 
-Called by test_docs.py and, for the page that adds a row to the library, test_new_row.py.
+Called by test_docs.py and, for the page that adds a row to the library, checkout/test_new_row.py.
 """
 
 import contextlib

@@ -7,7 +7,10 @@ from _c_programs import library
 from pages import ROOT, blocks, install, needs, prepare, run_page
 
 PAGES = sorted([*ROOT.glob("README.md"), *ROOT.glob("docs/**/*.md")])
-ELSEWHERE = [ROOT / "docs/howto/activation.md", ROOT / "docs/embed/cython.md"]  # test_new_row.py, test_cython.py
+ELSEWHERE = [
+    ROOT / "docs/howto/activation.md",
+    ROOT / "docs/embed/cython.md",
+]  # checkout/test_new_row.py, test_cython.py
 SOURCES = "csrc/*.c csrc/kern/*.c"
 
 

@@ -6,7 +6,7 @@ The file describes what the library of the last release had: functions, structs,
 writes them for x86-64. Something that is gone or changed is a failure unless the header has another SONAME than the
 file; what is new is none. --baseline writes the file anew, as a release does. The header alone says what counts: each
 of its functions is given an empty body, and that is compiled. That the library has these functions and no others is
-for tests/test_clib.py to see. Needs gcc or clang on x86-64 Linux, and abigail-tools.
+for tests/checkout/test_clib.py to see. Needs gcc or clang on x86-64 Linux, and abigail-tools.
 """
 
 import argparse

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from debian_root import CACHE, ROOT, own_suite, python, run
 
 WANTED = ("pytest", "hypothesis", "setuptools")
-PYTEST = ("-m", "pytest", "-q", "-m", "not sources")
+PYTEST = ("-m", "pytest", "-q")
 SOME = ("io", "network", "steps", "initializers", "optimizers", "keeping", "skip", "heads", "fit", "errors")
 MORE = ("formats", "noise", "limits", "solve", "threads", "pool", "serving", "forks", "interrupt", "gradients", "cli")
 WHERE = "import cbp, site, sysconfig; print(sysconfig.get_platform(), site.getsitepackages()[0], cbp.__file__)"

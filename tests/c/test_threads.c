@@ -3,6 +3,8 @@
 
 enum { WIDTHS = 5, ROWS = 200, MOST_THREADS = 4 };
 
+static int64_t n_rows(void) { return ROWS / one_in(3); }
+
 /* Large enough to be cut into parts, along the rows and along the columns, evenly and not */
 static const int SHAPES[][WIDTHS] = {{300, 200, 10}, {65, 129, 127, 3}, {40, 256, 1}, {7, 33, 64, 31, 17}};
 enum { N_SHAPES = sizeof SHAPES / sizeof SHAPES[0] };
@@ -34,10 +36,10 @@ static task task_for(cbp_dtype dtype, const int *width) {
     CHECK(cbp_net_new(&t.net, &spec) == CBP_OK);
     t.n_params = cbp_n_params(t.net);
     t.theta = random_reals(dtype, t.n_params, -0.2, 0.2);
-    t.x = random_reals(dtype, (int64_t)ROWS * t.n_in, -1, 1);
-    t.y = random_reals(dtype, (int64_t)ROWS * t.n_out, 0, 1);
-    t.weight = random_reals(dtype, ROWS, 0.5, 2);
-    CHECK(cbp_permutation(5, 0, ROWS, t.order) == CBP_OK);
+    t.x = random_reals(dtype, n_rows() * t.n_in, -1, 1);
+    t.y = random_reals(dtype, n_rows() * t.n_out, 0, 1);
+    t.weight = random_reals(dtype, n_rows(), 0.5, 2);
+    CHECK(cbp_permutation(5, 0, n_rows(), t.order) == CBP_OK);
     return t;
 }
 
@@ -46,13 +48,13 @@ static outcome train(const task *t, cbp_optimizer kind, int64_t batch, cbp_pool 
     outcome o = {.theta = copy_of(t->dtype, t->n_params, t->theta),
                  .grad = zeros(t->dtype, t->n_params),
                  .slots = zeros(t->dtype, t->n_params * n_slots),
-                 .out = reals(t->dtype, (int64_t)ROWS * t->n_out)};
+                 .out = reals(t->dtype, n_rows() * t->n_out)};
     const cbp_mem mem = {.theta = o.theta,
                          .grad = o.grad,
                          .slots = o.slots,
-                         .work = block(cbp_work_bytes(t->net, ROWS, CBP_EPOCH)),
+                         .work = block(cbp_work_bytes(t->net, n_rows(), CBP_EPOCH)),
                          .pool = pool};
-    const cbp_data data = {.n = ROWS, .x = t->x, .y = t->y}, weighted = {ROWS, t->x, t->y, NULL, t->weight};
+    const cbp_data data = {.n = n_rows(), .x = t->x, .y = t->y}, weighted = {n_rows(), t->x, t->y, NULL, t->weight};
     cbp_opt opt = {.kind = kind};
     cbp_report report;
     for (int i = 0; i < CBP_MAX_ARGS; i++) opt.arg[i] = cbp_table(CBP_OPTIMIZERS, NULL)[kind].arg[i].value;
@@ -63,7 +65,7 @@ static outcome train(const task *t, cbp_optimizer kind, int64_t batch, cbp_pool 
     CHECK(cbp_gradient(t->net, &mem, &weighted, &o.loss[1]) == CBP_OK);
     CHECK(cbp_update(t->net, &mem, &opt, rate) == CBP_OK);
     CHECK(cbp_evaluate(t->net, &mem, &data, &o.loss[2]) == CBP_OK);
-    CHECK(cbp_predict(t->net, &mem, ROWS, t->x, o.out) == CBP_OK);
+    CHECK(cbp_predict(t->net, &mem, n_rows(), t->x, o.out) == CBP_OK);
     return o;
 }
 
@@ -78,7 +80,7 @@ static void same_with_all_threads(const task *t, cbp_optimizer kind, int64_t bat
         const outcome o = train(t, kind, batch, pool);
         CHECK_BYTES(t->n_params, real, o.theta, alone.theta);
         CHECK_BYTES(t->n_params, real, o.grad, alone.grad);
-        CHECK_BYTES((int64_t)ROWS * t->n_out, real, o.out, alone.out);
+        CHECK_BYTES(n_rows() * t->n_out, real, o.out, alone.out);
         CHECK_BYTES(3, sizeof(double), o.loss, alone.loss);
         cbp_pool_free(pool);
     }
@@ -89,7 +91,7 @@ CASE(shapes_train_alike_with_1_to_4_threads) {
         for (int i = dtype % one_in(2); i < N_SHAPES; i += one_in(2)) {
             const task t = task_for((cbp_dtype)dtype, SHAPES[i]);
             same_with_all_threads(&t, CBP_OPT_sgd, 64);
-            same_with_all_threads(&t, CBP_OPT_adam, ROWS);
+            same_with_all_threads(&t, CBP_OPT_adam, n_rows());
             cbp_net_free(t.net);
             release_blocks();
         }

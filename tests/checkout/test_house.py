@@ -10,19 +10,16 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-import pytest
 from cases import each_of
 
-pytestmark = pytest.mark.sources
-
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "cbp"
 C_FILES = sorted(path for path in (ROOT / "csrc").rglob("*") if path.suffix in {".c", ".h", ".inc", ".def"})
 C_TESTS = sorted((ROOT / "tests" / "c").glob("*.[ch]"))
 MODULES = sorted(PACKAGE.rglob("*.py"))
 BENCH = sorted((ROOT / "bench").rglob("*.py"))
 BENCH_C = sorted((ROOT / "bench").glob("*.c"))
-PYTHON = sorted([*MODULES, *(ROOT / "tests").glob("*.py"), *(ROOT / "tools").glob("*.py"), ROOT / "setup.py", *BENCH])
+PYTHON = sorted([*MODULES, *(ROOT / "tests").rglob("*.py"), *(ROOT / "tools").glob("*.py"), ROOT / "setup.py", *BENCH])
 CYTHON = sorted([*PACKAGE.glob("*.pyx"), *PACKAGE.glob("*.px[di]")])
 
 LONGEST_FUNCTION = 60

@@ -13,12 +13,10 @@ import descents
 import second_order
 from descents.arrays import Formulas, levenberg_marquardt
 
-pytestmark = pytest.mark.sources
-
 pytest.importorskip("sklearn", reason="the data come with scikit-learn")
 pytest.importorskip("scipy", reason="the methods to compare with are SciPy's")
 
-SCRIPT = Path(__file__).resolve().parents[1] / "bench" / "second_order.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "second_order.py"
 SMALL = ("diabetes", "cancer")
 
 

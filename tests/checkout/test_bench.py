@@ -19,9 +19,7 @@ import workloads
 from peers.numpy_loop import NumPy
 from problems import Problem, data, loss, outputs, start
 
-pytestmark = pytest.mark.sources
-
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "bench"
 
 

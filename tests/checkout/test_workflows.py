@@ -7,12 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
-pytestmark = [
-    pytest.mark.sources,
-    pytest.mark.skipif(not WORKFLOWS, reason="the tests of a wheel, not a checkout"),
-]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from clib import ROOT, STRICT, run
 import cbp
 
 EXAMPLES = ROOT / "docs/examples"
-pytestmark = [pytest.mark.sources, pytest.mark.skipif(bool(clib.lacks()), reason=str(clib.lacks()))]
+pytestmark = pytest.mark.skipif(bool(clib.lacks()), reason=str(clib.lacks()))
 MULTIARCH = ["PREFIX=/usr", "LIBDIR=/usr/lib/x86_64-linux-gnu"]
 
 

@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 from pages import ROOT, needs, prepare, run_page
 
-pytestmark = pytest.mark.sources
-
 PAGE = ROOT / "docs" / "howto" / "activation.md"
 EXAMPLES = ROOT / "docs" / "examples"
 PARTS = ("csrc", "src", "tests", "setup.py", "pyproject.toml", "README.md", "LICENSE")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FILES = ("pyproject.toml", "csrc/cbp.h", "CITATION.cff")
 TODAY = datetime.date(2026, 12, 2)
 CHANGELOG = """# Changelog
@@ -27,10 +27,6 @@ Said at the top.
 
 - The first thing.
 """
-pytestmark = [
-    pytest.mark.sources,
-    pytest.mark.skipif(not (ROOT / "CHANGELOG.md").exists(), reason="the tests of a wheel, not a checkout"),
-]
 
 
 @pytest.fixture(scope="module")

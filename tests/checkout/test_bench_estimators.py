@@ -12,9 +12,7 @@ pytest.importorskip("sklearn", reason="what is raced with")
 
 import estimators
 
-pytestmark = pytest.mark.sources
-
-SCRIPT = Path(__file__).resolve().parents[1] / "bench" / "estimators.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "bench" / "estimators.py"
 
 
 @pytest.fixture(scope="module")
