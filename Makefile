@@ -46,8 +46,8 @@ test-py: $(STAMPS)/group-test   ## the Python tests alone
 test-core: $(STAMPS)/group-test-core ## the tests that want no other package than NumPy, as wheels and free-threaded Pythons are tested
 	$(PYTEST)
 
-test-peers: $(STAMPS)/group-test-peers ## against PyTorch, Numba and others, which it installs: optimisers, curvature, modules, ONNX files, addresses
-	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_pointers.py tests/test_docs.py -k "peers or pytorch or pointers"
+test-peers: $(STAMPS)/group-test-peers ## against PyTorch and others, which it installs: optimisers, curvature, modules, ONNX files
+	KERAS_BACKEND=torch $(PYTEST) tests/test_*_peers.py tests/test_docs.py -k "peers or pytorch"
 
 # Python without a global lock, its environment, and the tests that are about threads and processes
 FREE     := .cache/free-threaded/venv/bin/python
