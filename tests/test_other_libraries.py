@@ -6,6 +6,7 @@ changed. What a library gives in a process that has no other is what it must giv
 """
 
 import importlib.util
+import itertools
 import json
 import sys
 from functools import cache
@@ -121,9 +122,8 @@ openmp = [name for name in ("libgomp", "libiomp", "libomp") if name in loaded]
 print(json.dumps({"found": found, "changed": changed, "openmp": openmp}))
 '''
 
-THREE = ("cbp", "sklearn", "onnxruntime")
-ORDERS = [THREE, THREE[::-1]]
-"""Each pair in both orders, cbp first and last. More, with PyTorch and JAX, are in test_other_libraries_peers.py."""
+ORDERS = list(itertools.permutations(("cbp", "sklearn", "onnxruntime")))
+"""All of them. Those with PyTorch and JAX are in test_other_libraries_peers.py."""
 
 
 def needed(libraries):
