@@ -102,9 +102,8 @@ def environment(version: str, interpreter: str, wheel: Path, source: Path) -> Pa
     for place in output(python, "-c", WHERE, cwd=source).split():
         if not Path(place).is_relative_to(scripts.parent):
             raise SystemExit(f"not the installed cbp: {place}")
-    output(
-        python, "-m", "pytest", *COLLECTION, cwd=source
-    )  # Python compiles what is imported: once, not in each worker
+    # Python compiles what is imported: once here, not in each worker
+    output(python, "-m", "pytest", *COLLECTION, cwd=source)
     return scripts
 
 

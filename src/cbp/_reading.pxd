@@ -16,7 +16,7 @@ from cbp._c cimport cbp_data, cbp_net, cbp_net_first_nonfinite, cbp_pool
 
 cdef enum:
     SMALL = 1 << 16  # bytes: so few that NumPy would take longer to be asked
-    BRIEF = 16384  # rows times parameters that take less time than to let go of the interpreter's lock
+    BRIEF = 16384  # rows times parameters that take no longer than threads take to hand on the interpreter's lock
 
 
 cdef struct Expected:
