@@ -136,14 +136,17 @@ check-wheels: dist $(STAMPS)/group-wheel ## is what lies in dist small, complete
 	$(PY) tools/check_wheel.py dist/*.whl
 	$(BIN)/abi3audit --strict dist/*.whl
 
-test-wheels: dist $(STAMPS)/group-wheel ## the wheel in dist, installed into every Python found: all Python tests (TRY="--python 3.12")
+test-wheels: dist $(STAMPS)/group-wheel ## the wheel in dist, installed into every Python found: all Python tests (TRY="--python 3.12", TRY=--quick)
 	$(PY) tools/test_wheels.py dist $(TRY)
 
 test-wheel-aarch64: dist $(STAMPS)/venv ## the wheel in dist for 64-bit Arm, in Debian's Python for it, run by qemu
-	$(PY) tools/test_foreign_wheels.py dist aarch64
+	$(PY) tools/test_arm_wheel.py dist
 
-test-wheel-musl: dist $(STAMPS)/venv ## the wheel in dist for musl, in a Python that is built with it first
-	$(PY) tools/test_foreign_wheels.py dist musl
+test-wheel-musl: dist $(STAMPS)/group-wheel ## the same for musl, in Pythons that are built with it first
+	$(PY) tools/test_wheels.py dist --musl $(TRY)
+
+musl-pythons: $(STAMPS)/venv    ## those Pythons: 3.11, 3.12, 3.13, into .cache/musl
+	$(PY) tools/musl_python.py 3.11 3.12 3.13
 
 test-reproducible: dist $(STAMPS)/group-wheel ## does what lies in dist come out the same elsewhere, to the byte? (WHEELS=manylinux-x86_64)
 	$(PY) tools/rebuild.py dist $(WHEELS)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # which jax has to be there for
 os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), "cbp-keras"))  # Keras writes a file there
 # What stands in examples, and what it needs
-OPTIONAL = {"import torch": ("torch",), "KERAS_BACKEND": ("keras", "jax"), "onnx": ("onnx",)}
+OPTIONAL = {"import torch": ("torch",), "KERAS_BACKEND": ("keras", "jax"), "onnx": ("onnx",), "sklearn": ("sklearn",)}
 # Files of tests, and what they need: without it they are left out, and the head of the report says so
 NEEDED = {
     "test_embed_service.py": ("flask",),
@@ -24,6 +24,7 @@ NEEDED = {
     "test_onnx*.py": ("onnx", "onnxruntime"),
     "test_io_sklearn.py": ("sklearn", "pandas"),
     "test_io_state_dict.py": ("safetensors",),
+    "test_plot_classes.py": ("sklearn",),
     "test_sklearn*.py": ("sklearn", "pandas", "polars", "joblib"),
 }
 

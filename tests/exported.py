@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from exported_once import compiled_once
 from helpers import activation, unit_activations
 
 import cbp
@@ -55,10 +56,8 @@ def compiled(folder, source, *flags, run=False, given=""):
     """Compile a C program that includes an exported file; return the path of the program, or what it prints."""
     (folder / "test.c").write_text(source)
     program = str(folder / "test.exe")
-    done = subprocess.run(
-        ["gcc", *flags, "test.c", "-o", program], cwd=folder, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    done = compiled_once(["gcc", *flags, "test.c", "-o", program], folder)
+    assert done.returncode == 0, done.stderr.decode()
     if not run:
         return program
     return subprocess.run([program], input=given, capture_output=True, text=True, check=True).stdout

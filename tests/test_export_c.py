@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from exported import AARCH64, S390X, STRICT, compiled, every_activation, needs, spread
+from exported_once import compiled_once, verified
 from helpers import DTYPES, activation, unit_activations
 
 import cbp
@@ -33,7 +34,7 @@ def every(request, tmp_path_factory):
 
 def proved(net, path="model.c", **options):
     net.export(path)
-    return cbp.verify_export(net, path, **{"rows": 300, "flags": "-O1", **options})
+    return verified(net, path, **{"rows": 300, "flags": "-O1", **options})
 
 
 def any_compiler():
@@ -57,21 +58,21 @@ def test_every_activation_has_the_same_bytes(every):
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_compilers_and_flags_change_no_bit(every, compiler, flags):
     needs(compiler)
-    cbp.verify_export(*every, compiler=compiler, flags=flags, rows=400)
+    verified(*every, compiler=compiler, flags=flags, rows=400)
 
 
 @pytest.mark.parametrize("compiler", ["g++", "clang++", "gcc", "clang"])
 def test_no_compiler_complains(every, compiler):
     needs(compiler)
     flags = {"g++": "-std=c++98 -Wno-long-long", "clang++": "-std=c++11"}.get(compiler, "-std=c99")
-    cbp.verify_export(*every, compiler=compiler, flags=f"{flags} -O1 {STRICT} -Wno-deprecated", rows=100)
+    verified(*every, compiler=compiler, flags=f"{flags} -O1 {STRICT} -Wno-deprecated", rows=100)
 
 
 @pytest.mark.parametrize("target", [AARCH64, S390X], ids=["aarch64", "s390x"])
 def test_other_processors_change_no_bit(every, target):
     compiler, flags, wrapper = target
     needs(compiler, wrapper)
-    report = cbp.verify_export(*every, compiler=compiler, flags=flags, wrapper=wrapper, rows=400)
+    report = verified(*every, compiler=compiler, flags=flags, wrapper=wrapper, rows=400)
     assert report.flash > 1000
 
 
@@ -86,9 +87,9 @@ def test_clang_would_fuse_products_but_for_the_barrier(folder):
     assert without != text
     (folder / "model.c").write_text(without)
     with pytest.raises(cbp.ExportError, match="differs from the network in"):
-        cbp.verify_export(net, "model.c", compiler="clang", flags=FAST)
+        verified(net, "model.c", compiler="clang", flags=FAST)
     (folder / "model.c").write_text(text)
-    cbp.verify_export(net, "model.c", compiler="clang", flags=FAST)
+    verified(net, "model.c", compiler="clang", flags=FAST)
 
 
 @pytest.mark.parametrize(("dtype", "train"), [("float32", False), ("float64", True)])
@@ -99,8 +100,8 @@ def test_files_have_what_they_need_and_no_more(folder, dtype, train):
         cbp.Network([2, 2], output=name, dtype=dtype, seed=0).export(f"{name}_model.c", train=train)
     (folder / "all.c").write_text("".join(f'#include "{name}_model.c"\n' for name in cbp.activations))
     command = ["gcc", "-O0", *STRICT.split(), "-march=native", "-c", "all.c", "-o", "all.o"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stderr == ""
+    done = compiled_once(command)
+    assert (done.returncode, done.stderr) == (0, b"")
     symbols = subprocess.run(["nm", "all.o"], capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r" T (\w+)_model_predict", symbols)) == set(cbp.activations)
     assert set(re.findall(r" U (\w+)", symbols)) <= {"memcpy", "memset"}
@@ -110,7 +111,7 @@ def test_files_have_what_they_need_and_no_more(folder, dtype, train):
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_nothing_is_called_and_nothing_is_kept(every, folder, compiler):
     needs(compiler, "nm")
-    subprocess.run([compiler, "-O2", "-fno-pic", "-c", every[1], "-o", "every.o"], check=True)
+    assert compiled_once([compiler, "-O2", "-fno-pic", "-c", every[1], "-o", "every.o"]).returncode == 0
     symbols = subprocess.run(["nm", "every.o"], capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r" U (\w+)", symbols)) <= {"memcpy", "memset", "memmove"}
     assert not re.findall(r" [dDbBC] \w+", symbols)
@@ -224,7 +225,7 @@ def test_names_in_c_are_names(folder, path, name, prefix):
     net = cbp.Network([2, 1], seed=0)
     net.export(path, name=name)
     assert f"void {prefix}_predict(" in (folder / path).with_suffix(".h").read_text(encoding="utf-8")
-    cbp.verify_export(net, path, rows=20)
+    verified(net, path, rows=20)
 
 
 def test_names_of_classes_and_inputs_come_along(folder):
@@ -259,7 +260,7 @@ def test_one_changed_weight_is_found(folder):
     with pytest.raises(
         cbp.ExportError, match=r"model\.c differs from the network in .* of 2,000 rows, first in row .*inputs \["
     ):
-        cbp.verify_export(net, "model.c")
+        verified(net, "model.c")
 
 
 def test_a_product_and_a_sum_do_not_pass_for_a_fused_one(folder):
@@ -271,7 +272,7 @@ def test_a_product_and_a_sum_do_not_pass_for_a_fused_one(folder):
     assert changed != text
     (folder / "model.c").write_text(changed)
     with pytest.raises(cbp.ExportError, match="differs"):
-        cbp.verify_export(net, "model.c")
+        verified(net, "model.c")
 
 
 def test_variables_are_found(folder):

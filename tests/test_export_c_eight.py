@@ -1,11 +1,11 @@
 """Exported C with weights of 8 bits computes what the network with such weights does, and says what that costs."""
 
 import re
-import subprocess
 
 import numpy as np
 import pytest
 from exported import STRICT, every_activation, needs
+from exported_once import compiled_once, verified
 from helpers import DTYPES
 
 import cbp
@@ -25,10 +25,10 @@ def test_the_bytes_are_those_of_the_quantized_network(folder, dtype, compiler, f
     needs(compiler)
     net = every_activation(dtype)
     net.export("model.c", weights="int8")
-    cbp.verify_export(net, "model.c", rows=300, compiler=compiler, flags=flags)
+    verified(net, "model.c", rows=300, compiler=compiler, flags=flags)
     net.layers[0].W[0, 0] += net.layers[0].W[:, 0].max()  # now it is another network
     with pytest.raises(cbp.ExportError, match="differs from the network"):
-        cbp.verify_export(net, "model.c", rows=300, compiler=compiler, flags="-O1")
+        verified(net, "model.c", rows=300, compiler=compiler, flags="-O1")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -57,7 +57,7 @@ def test_weights_at_the_ends_of_the_range(folder, dtype, size):
     assert np.isfinite(made).all()
     assert np.abs(made - net.layers[0].W).max() <= most / 200 or most < np.finfo(dtype).tiny * 128
     net.export("model.c", weights="int8")
-    cbp.verify_export(net, "model.c", rows=200, flags="-O1")
+    verified(net, "model.c", rows=200, flags="-O1")
 
 
 def test_the_header_tells_and_flash_is_saved(folder):
@@ -67,7 +67,7 @@ def test_the_header_tells_and_flash_is_saved(folder):
     net.export("eight.c", weights="int8")
     assert re.search(r"^#define EIGHT_WEIGHT_BITS 8\b", (folder / "eight.h").read_text(), re.MULTILINE)
     assert "WEIGHT_BITS" not in (folder / "whole.h").read_text()
-    whole, eight = (cbp.verify_export(net, f"{name}.c", rows=20).flash for name in ("whole", "eight"))
+    whole, eight = (verified(net, f"{name}.c", rows=20).flash for name in ("whole", "eight"))
     codes = 64 * 64 + 64 * 10
     assert whole - eight > 3 * codes - 600  # three bytes of every weight, less the scales and a loop
 
@@ -80,8 +80,8 @@ def test_no_compiler_complains_with_or_without_a_c_library(folder, compiler, lib
     net = cbp.Network([3, 4, 2], activation="gelu", output="softmax", scale_inputs=(0, 2), seed=0)
     net.export("model.c", weights="int8")
     flags = [*command[1:], *STRICT.split(), "-Wno-deprecated", *library, "-c", "model.c", "-o", "model.o"]
-    done = subprocess.run([command[0], *flags], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    done = compiled_once([command[0], *flags])
+    assert done.returncode == 0, done.stderr.decode()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from exported import AARCH64, S390X, STRICT, compiled, every_activation, every_loss, needs, spread
+from exported_once import verified
 from helpers import DTYPES
 
 import cbp
@@ -25,7 +26,7 @@ def folder(tmp_path, monkeypatch):
 
 def proved(net, **options):
     net.export("model.c", train=True)
-    report = cbp.verify_export(net, "model.c", **{"rows": 50, "steps": STEPS, "flags": "-O1", **options})
+    report = verified(net, "model.c", **{"rows": 50, "steps": STEPS, "flags": "-O1", **options})
     assert report.steps == options.get("steps", STEPS)  # none diverged
     return report
 
@@ -107,7 +108,7 @@ def test_a_step_that_would_diverge_is_not_made(folder):
     net = cbp.Network([2, 1], output="exp", loss="half_squared_error", seed=0)
     net.params[:] = 200, 1, 1
     net.export("model.c", train=True)
-    assert cbp.verify_export(net, "model.c", rows=20).steps == 0
+    assert verified(net, "model.c", rows=20).steps == 0
 
 
 def test_training_in_c_learns(folder):
@@ -141,7 +142,7 @@ def own_loss(y, a):
 def test_a_loss_of_ones_own_is_refused_by_name(folder):
     net = cbp.Network([2, 1], output="identity", loss=own_loss, seed=0)
     net.export("model.c")
-    cbp.verify_export(net, "model.c", rows=20)
+    verified(net, "model.c", rows=20)
     with pytest.raises(ValueError, match="exported C cannot train with the loss own_loss, a function of your own"):
         net.export("model.c", train=True)
 
@@ -163,4 +164,4 @@ def test_a_changed_step_is_found(folder):
         assert old in text
         (folder / "model.c").write_text(text.replace(old, new))
         with pytest.raises(cbp.ExportError, match=message):
-            cbp.verify_export(net, "model.c")
+            verified(net, "model.c")

@@ -214,6 +214,7 @@ def test_settings_for_training_are_kept(tmp_path):
     values = lines_of(fixture("float_05"))
     assert net.metadata["fann"] == {key: values[key].strip() for key in TRAINING}
     net.metadata["fann"]["learning_rate"] = 0.25
+    net.metadata["fann"]["cascade_activation_steepnesses"] = "0.25 1e-3"
     net.export(tmp_path / "a.net")
     assert lines_of(tmp_path / "a.net")["learning_rate"] == "0.25"
     for wrong in ({"momentum": 1}, {"learning_rate": "1\n2"}, {"learning_rate": "fast"}, {"learning_rate": ""}, 3):

@@ -1,94 +1,204 @@
-"""Build a Python that uses musl instead of glibc, as Alpine Linux has it, from what Debian's archive gives.
+"""Build Pythons that use musl instead of glibc, as Alpine Linux has them, from sources.
 
-    python tools/musl_python.py .cache/musl/venv
+    python tools/musl_python.py 3.11 3.12 3.13
 
-musl of a suite that is new enough for the wheels of others (1.2.4) is unpacked, not installed; gcc is told to use it,
-headers, library and loader, and compiles zlib and CPython: a minute of one processor and a quarter. The folder of the
-environment has all of it beside; nothing outside is changed. What CPython lacks then: ssl, ctypes, bz2, lzma, sqlite3.
+The interpreter of a version is .cache/musl/<version>/python afterwards; nothing outside .cache is changed. musl is
+unpacked from a suite of Debian that is new enough for the wheels of others (1.2.4), and gcc is told to use it: headers,
+library and loader. The sources are those of the table, known by their hashes. A processor takes about a minute for a
+version. What these Pythons lack: ssl, sqlite3, readline, curses, Tk.
 """
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
-from debian_root import run, unpacked
-from free_threaded import Archive
+from debian_root import CACHE, run, unpacked
 
+FOLDER = CACHE.parent / "musl"
 SUITE = "trixie"
+DEBIAN = "http://deb.debian.org/debian/pool/main"
+UBUNTU = "http://archive.ubuntu.com/ubuntu/pool/main"
+UPSTREAM = "https://www.python.org/ftp/python"
 
-# A compiler of glibc says so when it is asked, and CPython's configure believes it
+
+class Source(NamedTuple):
+    """An archive of sources: its SHA-256, and where it can be had, the first that answers."""
+
+    sha256: str
+    places: tuple[str, ...]
+
+
+PYTHONS = {
+    "3.11": Source(
+        "2411c74bda5bbcfcddaf4531f66d1adc73f247f529aee981b029513aefdbf849",
+        (f"{DEBIAN}/p/python3.11/python3.11_3.11.2.orig.tar.gz", f"{UPSTREAM}/3.11.2/Python-3.11.2.tgz"),
+    ),
+    "3.12": Source(
+        "56bfef1fdfc1221ce6720e43a661e3eb41785dd914ce99698d8c7896af4bdaa1",
+        (f"{UBUNTU}/p/python3.12/python3.12_3.12.3.orig.tar.xz", f"{UPSTREAM}/3.12.3/Python-3.12.3.tar.xz"),
+    ),
+    "3.13": Source(
+        "93e583f243454e6e9e4588ca2c2662206ad961659863277afcdb96801647d640",
+        (f"{DEBIAN}/p/python3.13/python3.13_3.13.5.orig.tar.xz", f"{UPSTREAM}/3.13.5/Python-3.13.5.tar.xz"),
+    ),
+}
+ZLIB = Source(
+    "60dd315c07f616887caa029408308a018ace66e3d142726a97db164b3b8f69fb",
+    (f"{DEBIAN}/z/zlib/zlib_1.3.dfsg+really1.3.1.orig.tar.gz",),
+)
+BZIP2 = Source(
+    "ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269",
+    (f"{DEBIAN}/b/bzip2/bzip2_1.0.8.orig.tar.gz", "https://sourceware.org/pub/bzip2/bzip2-1.0.8.tar.gz"),
+)
+LIBFFI = Source(
+    "d66c56ad259a82cf2a9dfc408b32bf5da52371500b84745f7fb8b645712df676",
+    (
+        f"{DEBIAN}/libf/libffi/libffi_3.4.4.orig.tar.gz",
+        "https://github.com/libffi/libffi/releases/download/v3.4.4/libffi-3.4.4.tar.gz",
+    ),
+)
+XZ = Source(
+    "0b54f79df85912504de0b14aec7971e3f964491af1812d83447005807513cd9e",
+    (
+        f"{DEBIAN}/x/xz-utils/xz-utils_5.8.1.orig.tar.xz",
+        "https://github.com/tukaani-project/xz/releases/download/v5.8.1/xz-5.8.1.tar.xz",
+    ),
+)
+LEFT_OUT = ("xz", "xzdec", "lzmadec", "lzmainfo", "lzma-links", "scripts", "doc", "nls", "threads")  # of XZ
+
+# Which folder of headers and libraries is the system's? configure (two dashes) takes the answer for the name of the
+# platform; 3.11's setup.py (one dash) searches that folder, and must find nothing of glibc.
 COMPILER = """\
 #!/bin/sh
-case "$*" in *--print-multiarch*) echo x86_64-linux-musl ;; *) exec gcc "$@" -specs {specs} ;; esac
+case "$*" in
+--print-multiarch) echo x86_64-linux-musl ;;
+-print-multiarch) echo none ;;
+*) exec gcc "$@" -specs {specs} ;;
+esac
 """
 
 
-def compiler(folder: Path) -> Path:
-    """Write a compiler for musl into the folder; return its path."""
+def compiler() -> str:
+    """Write a compiler for musl; return its path."""
     root = unpacked("amd64", SUITE, ("musl-dev",))
-    specs, script = folder / "musl.specs", folder / "musl-gcc"
+    specs, script = FOLDER / "musl.specs", FOLDER / "musl-gcc"
     text = (root / "usr/lib/x86_64-linux-musl/musl-gcc.specs").read_text()
     specs.write_text(re.sub(r"(?<=[ :L])(?=/(?:usr|lib)/)", str(root), text))
     script.write_text(COMPILER.format(specs=specs))
     script.chmod(0o755)
-    return script
+    return str(script)
 
 
-def tree(tarball: Path | None, folder: Path) -> Path:
-    """Unpack a source; return the one folder in it."""
-    if tarball is None:
-        raise SystemExit("Debian's archive does not give the source")
-    with tarfile.open(tarball) as content:
+def fetch(source: Source, folder: Path) -> Path:
+    """Fetch and unpack an archive into the folder; return the one folder in it."""
+    faults = []
+    for place in source.places:
+        try:
+            with urllib.request.urlopen(place, timeout=60) as answer:
+                data = answer.read()
+        except OSError as fault:
+            faults.append(f"{place}: {fault}")
+            continue
+        if (found := hashlib.sha256(data).hexdigest()) == source.sha256:
+            break
+        faults.append(f"{place}: its SHA-256 is {found}")
+    else:
+        raise SystemExit("\n".join(faults))
+    folder.mkdir(parents=True)
+    archive = folder / "archive"
+    archive.write_bytes(data)
+    with tarfile.open(archive) as content:
         content.extractall(folder, filter="tar")
-    return next(path.parent for path in folder.glob("*/configure"))
+    archive.unlink()
+    (tree,) = folder.iterdir()
+    return tree
 
 
-def logged(folder: Path, log: str, *command: str | Path, **environment: str) -> None:
-    """Run a step of a build, its output into a file beside the folder."""
-    with open(folder.parent / log, "a", encoding="utf-8") as file:
-        words = list(map(str, command))
-        if subprocess.run(
-            words, cwd=folder, env=os.environ | environment, stdout=file, stderr=file, check=False
-        ).returncode:
-            raise SystemExit(f"{' '.join(words)} failed: see {file.name}")
+def logged(tree: Path, *command: str | Path, **environment: str) -> None:
+    """Run a step of a build, its output into a file beside the tree."""
+    log = tree.parent.with_suffix(f"{tree.parent.suffix}.log")
+    words = list(map(str, command))
+    with open(log, "a", encoding="utf-8") as file:
+        done = subprocess.run(words, cwd=tree, env=os.environ | environment, stdout=file, stderr=file, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)} failed: see {log}")
 
 
-def build(folder: Path) -> Path:
-    """Compile zlib and CPython in the folder; return the interpreter."""
-    cc, archive = str(compiler(folder)), Archive(folder / "source")
-    zlib = tree(archive.tarball(("zlib",)), folder / "zlib")
-    logged(zlib, "zlib.log", "./configure", "--static", CC=cc, CFLAGS="-O2 -fPIC")
-    logged(zlib, "zlib.log", "make", "-s", "libz.a")
-    python = tree(archive.tarball(), folder / "python")
-    found = {"ZLIB_CFLAGS": f"-I{zlib}", "ZLIB_LIBS": f"-L{zlib} -lz"}
-    options = (
-        "-q",
-        f"CC={cc}",
-        "CFLAGS=-O1 -g0",
-        "--disable-test-modules",
-        "--without-ensurepip",
-        "--with-pkg-config=no",
-    )
-    logged(python, "python.log", "./configure", *options, **found)
-    logged(python, "python.log", "make", "-s", f"-j{os.cpu_count()}")
-    return python / "python"
+def libraries(cc: str) -> Path:
+    """Compile what CPython's modules link with; return the folder of headers and libraries."""
+    folder = FOLDER / "libraries"
+    if (last := folder / "include" / "bzlib.h").exists():
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    options = {"CC": cc, "CFLAGS": "-O1 -fPIC"}
+    static = ("-q", "--disable-shared", "--with-pic", f"--prefix={folder}")
+    zlib = fetch(ZLIB, folder / "zlib")
+    logged(zlib, "./configure", f"--prefix={folder}", **options)  # shared: wheels want the system's
+    logged(zlib, "make", "-s", "install")
+    libffi = fetch(LIBFFI, folder / "libffi")
+    plain = ("--disable-docs", "--disable-multi-os-directory", "--disable-exec-static-tramp")
+    logged(libffi, "./configure", *static, *plain, **options)
+    logged(libffi, "make", "-s", "install")
+    xz = fetch(XZ, folder / "xz")
+    logged(xz, "./configure", *static, *(f"--disable-{part}" for part in LEFT_OUT), **options)
+    logged(xz, "make", "-s", "install")
+    bzip2 = fetch(BZIP2, folder / "bzip2")
+    logged(bzip2, "make", "-s", *(f"{name}={value}" for name, value in options.items()), "libbz2.a")
+    shutil.copy(bzip2 / "libbz2.a", folder / "lib")
+    shutil.copy(bzip2 / "bzlib.h", last)
+    return folder
+
+
+def build(version: str, cc: str, found: Path) -> Path:
+    """Compile CPython, unless it is there; return the interpreter."""
+    folder = FOLDER / version
+    python = folder / "python"
+    if not python.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        tree = fetch(PYTHONS[version], folder)
+        options = (
+            "-q",
+            f"CC={cc}",
+            "CFLAGS=-O1 -g0",
+            f"CPPFLAGS=-I{found / 'include'}",
+            f"LDFLAGS=-L{found / 'lib'} -Wl,-rpath,{found / 'lib'}",
+            "--disable-test-modules",
+            "--without-ensurepip",
+            "--with-pkg-config=no",
+        )
+        logged(tree, "./configure", *options)
+        logged(tree, "make", "-s", f"-j{os.cpu_count()}")
+        python.symlink_to(f"{tree.name}/python")
+    return python.resolve()
+
+
+def pythons(versions: Sequence[str]) -> dict[str, str]:
+    """Return the interpreters of these versions, built if need be."""
+    if unknown := set(versions) - PYTHONS.keys():
+        raise SystemExit(f"no source of Python {', '.join(sorted(unknown))} is named here, but of {', '.join(PYTHONS)}")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    cc = compiler()
+    found = libraries(cc)
+    with ThreadPoolExecutor(2) as pool:
+        built = pool.map(lambda version: str(build(version, cc, found)), versions)
+        return dict(zip(versions, built, strict=True))
 
 
 def main() -> None:
-    """Make the environment, unless it is there."""
-    if len(sys.argv) != 2:
+    """Build what the command line names."""
+    if not sys.argv[1:]:
         raise SystemExit(__doc__)
-    environment = Path(sys.argv[1]).resolve()
-    if not (environment / "bin" / "python").exists():
-        shutil.rmtree(environment.parent, ignore_errors=True)
-        environment.parent.mkdir(parents=True)
-        python = build(environment.parent)
-        run(python, "-m", "venv", "--without-pip", environment)
-    print(run(environment / "bin" / "python", "-VV"), end="")
+    for python in pythons(sys.argv[1:]).values():
+        print(python, run(python, "-VV"), end="")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Install the wheel for this machine into a fresh environment of every Python found; run everything there.
+"""Install a wheel into a fresh environment of every Python found; run everything there.
 
-    python tools/test_wheels.py dist [--python 3.12]... [--pytest "tests/test_io.py -x"]
+    python tools/test_wheels.py dist [--musl] [--quick] [--python 3.12]... [--pytest "tests/test_io.py -x"]
 
-Looks for Python 3.11 and newer on PATH, in pyenv and in the usual folders, and makes environments with uv. In each:
-first with NumPy alone `cbp selftest`, an export to C, which reads files of the package, and how long `import cbp` takes
-once NumPy is imported (the median of several processes; printed, not judged); then all Python tests, but those of what
-only a checkout has, and the examples in the docstrings of the installed modules. The tests are those of the source
-distribution, unpacked, where nothing is compiled: cbp can only be the installed one, and the archive has all that they
-want.
+Looks for Python 3.11 and newer on PATH, in pyenv and in the usual folders; with --musl, builds Pythons that use it, as
+Alpine Linux has them (musl_python.py). Makes environments with uv. In each: first with NumPy alone `cbp selftest`, an
+export to C, which reads files of the package, and how long `import cbp` takes once NumPy is imported (the median of
+several processes; printed, not judged); then all Python tests, but those of what only a checkout has, and the examples
+in the docstrings of the installed modules. The tests are those of the source distribution, unpacked, where nothing is
+compiled: cbp can only be the installed one, and the archive has all that they want. What needs a package that has no
+wheels for musl, scikit-learn and ONNX for two, is left out there.
 """
 
 import argparse
@@ -18,16 +19,17 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 from build_wheels import ROOT, unpack
+from musl_python import pythons
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 from uv import find_uv_bin
 
-FOLDER = ROOT / "build" / "test-wheels"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 PROMISED = ("3.11", "3.12", "3.13")
 PROCESSES = 9
@@ -38,6 +40,17 @@ WHERE = "import cbp; print(cbp.__file__); print(cbp._core.__file__)"
 COLLECTION = ("-p", "no:xdist", "--collect-only", "-qq", "--ignore=tests/c", "--ignore=tests/checkout", "tests")
 PYTEST = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", "-q")
 WHAT = "--ignore=tests/c --ignore=tests/checkout tests --pyargs cbp"
+
+
+class Trial(NamedTuple):
+    """What is tested, where and with what: folders of environments and of unpacked sources; what pytest leaves out."""
+
+    folder: Path
+    wheel: Path
+    source: Path
+    group: str
+    extras: str
+    left_out: tuple[str, ...] = ()
 
 
 def candidates(version: str) -> Iterator[str]:
@@ -52,7 +65,7 @@ def candidates(version: str) -> Iterator[str]:
     yield from map(str, sorted(Path("/opt/python").glob(f"cp{version.replace('.', '')}-*/bin/python")))
 
 
-def interpreters(versions: list[str]) -> dict[str, str]:
+def interpreters(versions: Iterable[str]) -> dict[str, str]:
     """Return one working interpreter of each version that is found: version to path."""
     found: dict[str, str] = {}
     for version in versions:
@@ -67,7 +80,7 @@ def interpreters(versions: list[str]) -> dict[str, str]:
     return found
 
 
-def output(*command: str | Path, cwd: Path = FOLDER) -> str:
+def output(*command: str | Path, cwd: Path) -> str:
     """Run a command; return what it printed, or stop with that."""
     done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -75,30 +88,43 @@ def output(*command: str | Path, cwd: Path = FOLDER) -> str:
     return done.stdout
 
 
-def uv(*command: str | Path, cwd: Path = FOLDER) -> str:
-    """Run the uv that is installed beside this Python; it must fetch no interpreter."""
+def uv(*command: str | Path, cwd: Path) -> str:
+    """Run the uv that is installed beside this Python; it must fetch no interpreter and build nothing."""
     return output(find_uv_bin(), "--no-config", "--no-python-downloads", "-q", *command, cwd=cwd)
 
 
-def fitting(folder: Path) -> Path:
-    """Return the wheel that fits this machine."""
-    here = set(sys_tags())
-    wheels = [path for path in folder.glob("*.whl") if parse_wheel_filename(path.name)[3] & here]
+def only(wheels: list[Path], folder: Path, what: str) -> Path:
+    """Return the one wheel of a list."""
     if len(wheels) != 1:
-        raise SystemExit(f"{folder}: {len(wheels)} wheels for this machine, not one; `make wheels` makes them")
+        raise SystemExit(f"{folder}: {len(wheels)} wheels for {what}, not one; `make wheels` makes them")
     return wheels[0]
 
 
-def environment(version: str, interpreter: str, wheel: Path, source: Path) -> Path:
+def trial(folder: Path, musl: bool) -> Trial:
+    """Return what is to be tested, of what lies in a folder."""
+    wheels, name = sorted(folder.glob("*.whl")), "test-wheels-musl" if musl else "test-wheels"
+    there = ROOT / "build" / name
+    source = prepared(folder, there)
+    if musl:
+        fit = [path for path in wheels if "musllinux" in path.name and "x86_64" in path.name]
+        left_out = (f"--ignore-glob={there}/*/cbp/sklearn/*",)
+        return Trial(there, only(fit, folder, "musl"), source, "test-musl", "plot,progress", left_out)
+    here = set(sys_tags())
+    fit = [path for path in wheels if parse_wheel_filename(path.name)[3] & here]
+    return Trial(there, only(fit, folder, "this machine"), source, "test", "demo")
+
+
+def environment(version: str, interpreter: str, tried: Trial) -> Path:
     """Make a fresh environment, try the wheel there, install what the tests want; return the folder of its programs."""
-    folder = FOLDER / version
+    folder, wheel, source = tried.folder / version, tried.wheel, tried.source
     shutil.rmtree(folder, ignore_errors=True)
-    uv("venv", "--python", interpreter, folder)
+    uv("venv", "--python", interpreter, folder, cwd=source)
     scripts = folder / ("Scripts" if os.name == "nt" else "bin")
     python = scripts / "python"
-    uv("pip", "install", "--python", python, wheel)
-    alone(version, scripts)
-    uv("pip", "install", "--python", python, "--group", "test", f"cbpnet[demo] @ {wheel.as_uri()}", cwd=source)
+    install = ("pip", "install", "--only-binary", ":all:", "--python", python)
+    uv(*install, wheel, cwd=source)
+    alone(version, scripts, tried.folder)
+    uv(*install, "--group", tried.group, f"cbpnet[{tried.extras}] @ {wheel.as_uri()}", cwd=source)
     for place in output(python, "-c", WHERE, cwd=source).split():
         if not Path(place).is_relative_to(scripts.parent):
             raise SystemExit(f"not the installed cbp: {place}")
@@ -107,61 +133,69 @@ def environment(version: str, interpreter: str, wheel: Path, source: Path) -> Pa
     return scripts
 
 
-def alone(version: str, scripts: Path) -> None:
+def alone(version: str, scripts: Path, folder: Path) -> None:
     """Try the wheel with NumPy alone."""
-    verdict = output(scripts / "cbp", "selftest").strip().splitlines()[-1]
-    output(scripts / "python", "-c", EXPORTED)
-    times = [float(output(scripts / "python", "-c", TIMED)) for _ in range(PROCESSES)]
+    verdict = output(scripts / "cbp", "selftest", cwd=folder).strip().splitlines()[-1]
+    output(scripts / "python", "-c", EXPORTED, cwd=folder)
+    times = [float(output(scripts / "python", "-c", TIMED, cwd=folder)) for _ in range(PROCESSES)]
     print(f"Python {version}: {verdict}; import cbp adds {statistics.median(times):.1f} ms", flush=True)
 
 
-def suite(version: str, scripts: Path, source: Path, arguments: list[str]) -> bool:
+def suite(version: str, scripts: Path, tried: Trial, arguments: list[str], quick: bool) -> bool:
     """Run the tests, where what is tested can only be what is installed; return whether they pass."""
     start = time.perf_counter()
-    command = [str(scripts / "python"), "-m", "pytest", *PYTEST, *arguments]
-    path = os.pathsep.join([str(scripts), os.environ["PATH"]])
-    done = subprocess.run(command, cwd=source, env=os.environ | {"PATH": path}, check=False)
+    command = [str(scripts / "python"), "-m", "pytest", *PYTEST, *tried.left_out, *arguments]
+    more = {"PATH": os.pathsep.join([str(scripts), os.environ["PATH"]])} | ({"CBP_QUICK": "1"} if quick else {})
+    done = subprocess.run(command, cwd=tried.source, env=os.environ | more, check=False)
     verdict = "passed" if done.returncode == 0 else "FAILED"
     print(f"Python {version}: {verdict}, {time.perf_counter() - start:.0f} s", flush=True)
     return done.returncode == 0
 
 
-def prepared(folder: Path) -> Path:
+def prepared(folder: Path, there: Path) -> Path:
     """Unpack the source distribution; what C programs of the tests were built here will do there as well."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
+    shutil.rmtree(there, ignore_errors=True)
+    there.mkdir(parents=True)
     (sdist,) = folder.glob("*.tar.gz")
-    source, programs = unpack(sdist, FOLDER), ROOT / "build" / "c-tests"
+    source, programs = unpack(sdist, there), ROOT / "build" / "c-tests"
     programs.mkdir(parents=True, exist_ok=True)
     (source / "build").mkdir()
     (source / "build" / "c-tests").symlink_to(programs)
     return source
 
 
-def main() -> int:
-    """Test the wheel of the folder that the command line names."""
+def parsed() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--musl", action="store_true", help="the wheel for musl, in Pythons that are built with it")
+    parser.add_argument(
+        "--quick", action="store_true", help="of long lists of like cases a part, but for the first Python without musl"
+    )
     parser.add_argument("--python", action="append", metavar="VERSION", help="one version, instead of all")
     parser.add_argument("--pytest", default=WHAT, metavar="ARGUMENTS", help=f"of pytest, instead of {WHAT}")
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Test the wheel of the folder that the command line names."""
+    asked = parsed()
     for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"):
         os.environ.pop(name, None)
-    folder = asked.folder.resolve()
-    found = interpreters(asked.python or list(VERSIONS))
+    found = pythons(asked.python or PROMISED) if asked.musl else interpreters(asked.python or VERSIONS)
     if not found:
         wanted = " or ".join(asked.python or VERSIONS)
         raise SystemExit(f"no Python {wanted} is found on PATH, in pyenv or in the usual folders")
-    source, wheel = prepared(folder), fitting(folder)
-    good = True
+    tried = trial(asked.folder.resolve(), asked.musl)
+    good, quick = True, asked.quick and asked.musl
     with ThreadPoolExecutor(1) as ahead:  # while one is tested, the next is made
-        ready = [ahead.submit(environment, *pair, wheel, source) for pair in found.items()]
+        ready = [ahead.submit(environment, *pair, tried) for pair in found.items()]
         for version, scripts in zip(found, ready, strict=True):
-            good &= suite(version, scripts.result(), source, shlex.split(asked.pytest))
+            good &= suite(version, scripts.result(), tried, shlex.split(asked.pytest), quick)
+            quick = asked.quick
     lacking = [version for version in asked.python or PROMISED if version not in found]
-    print(
-        f"{wheel.name}: tested on Python {', '.join(found)}" + (f"; not found: {', '.join(lacking)}" if lacking else "")
-    )
+    also = f"; not found: {', '.join(lacking)}" if lacking else ""
+    print(f"{tried.wheel.name}: tested on Python {', '.join(found)}{also}")
     return not good or bool(lacking)
 
 

@@ -7,7 +7,7 @@ every connection. Everything is checked against the length of the text before it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +61,8 @@ KEYS = {"decimal_point", "num_layers", *BEFORE, "layer_sizes", "scale_included",
 
 _CHUNK = 2**16
 _NUMBER = rb"[-+]?(?:[0-9]{1,64}+(?:\.[0-9]{0,64}+)?|\.[0-9]{1,64}+)(?:[eE][-+]?[0-9]{1,4}+)?"
-_LIST = re.compile(rb"\s*+(?:%s\s++)*+(?:%s)?" % (_NUMBER, _NUMBER))
-_TUPLES = {
-    width: re.compile(rb"\s*+(?:\(\s*+" + rb"\s*+,\s*+".join([_NUMBER] * width) + rb"\s*+\)\s*+)*+") for width in (2, 3)
-}
+_WORD = re.compile(_NUMBER)  # no pattern of a whole list: Python 3.11.2 goes wrong where a group is repeated with *+
+_TUPLES = {width: re.compile(rb"\(\s*+" + rb"\s*+,\s*+".join([_NUMBER] * width) + rb"\s*+\)") for width in (2, 3)}
 _KEY = re.compile(rb"^([a-z_]+(?: \([a-z_, ]*\))?)=", re.MULTILINE)
 _NO_BRACKETS = bytes.maketrans(b"(),", b"   ")
 _MOST = 2**31 - 1
@@ -187,7 +185,7 @@ class _Values:
 
     def numbers(self, key: str, count: int | None = None) -> Array:
         """Return a value of numbers with spaces between them, so many, in float64."""
-        found = self._parse(key, _LIST, b" ")
+        found = self._parse(key, are_numbers, b" ")
         if count is not None and len(found) != count:
             raise FormatError(f"{key} has {len(found)} numbers, not {count}")
         return found
@@ -205,9 +203,10 @@ class _Values:
 
     def tuples(self, key: str, width: int) -> Array:
         """Return a value of tuples, shape (n, width), in float64."""
-        return self._parse(key, _TUPLES[width], b")").reshape(-1, width)
+        one = _TUPLES[width]
+        return self._parse(key, lambda piece: not one.sub(b"", piece).strip(), b")").reshape(-1, width)
 
-    def _parse(self, key: str, form: re.Pattern[bytes], last: bytes) -> Array:
+    def _parse(self, key: str, right: Callable[[bytes], bool], last: bytes) -> Array:
         """Read a value piece by piece, each ending in `last`, so that little more than the numbers is in memory."""
         start, end = self._span(key)
         parts = []
@@ -215,7 +214,7 @@ class _Values:
             cut = self._text.find(last, start + _CHUNK, end)
             stop = end if cut < 0 else cut + 1
             piece = self._text[start:stop]
-            if not form.fullmatch(piece):
+            if not right(piece):
                 raise FormatError(f"{key} is not a list of numbers as libfann writes it")
             parts.append(np.array([float(word) for word in piece.translate(_NO_BRACKETS).split()], np.float64))
             start = stop
@@ -223,6 +222,11 @@ class _Values:
         if not np.isfinite(numbers).all():
             raise FormatError(f"{key} has a number that is not finite")
         return numbers
+
+
+def are_numbers(text: bytes) -> bool:
+    """Whether there are numbers with spaces between them, and nothing else."""
+    return all(map(_WORD.fullmatch, text.split()))
 
 
 def whole(numbers: Array, key: str) -> Array:
@@ -244,7 +248,7 @@ def _read_scaling(values: _Values) -> dict[str, Array]:
 
 def is_list(text: str) -> bool:
     """Whether this is what a key may be equal to."""
-    return bool(text.strip()) and "\n" not in text and bool(_LIST.fullmatch(text.encode()))
+    return bool(text.strip()) and "\n" not in text and are_numbers(text.encode())
 
 
 def write(stored: Stored) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ _NUMBER = r"[-+]?(?:[0-9]{1,64}+(?:\.[0-9]{0,64}+)?|\.[0-9]{1,64}+)(?:[eE][-+]?[
 _CONSTANT = re.compile(
     rf"(?<![\w.])(b\d+|[IL]W\d+_\d+|[xy]\d+_step\d+[._]\w+)[ \t]*+=[ \t]*+(\[[^\]]*+\]|{_NUMBER}|[^;\n]*+)"
 )
-_ROW = re.compile(rf"[\s,]*+(?:{_NUMBER}[\s,]++)*+(?:{_NUMBER})?")
+_WORD = re.compile(_NUMBER)
 _LAYER = re.compile(r"(?<![\w.])a(\d+)[ \t]*+=[ \t]*+([^;\n]*+)")
 _CALL = re.compile(r"(\w+)_apply\((.*)\)\s*+")
 _TERM = re.compile(r"repmat\(b(?P<b>\d+),1,Q\)|b(?P<plain>\d+)|(?P<kind>[IL])W(?P<to>\d+)_(?P<of>\d+)\*(?P<what>\w+)")
@@ -61,10 +61,10 @@ def _constants(code: str) -> dict[str, Array]:
 def _matrix(name: str, text: str) -> Array:
     """Return a number or a matrix as a matrix."""
     inside = text.strip().removeprefix("[").removesuffix("]").strip()
-    rows = [line for line in re.split(r"[;\n]", inside) if line.strip()]
-    if not rows or not all(map(_ROW.fullmatch, rows)):
+    rows = [line.replace(",", " ").split() for line in re.split(r"[;\n]", inside) if line.strip()]
+    if not rows or not all(_WORD.fullmatch(word) for row in rows for word in row):
         raise FormatError(f"{name} is not a matrix of numbers")
-    values = [[float(word) for word in row.replace(",", " ").split()] for row in rows]
+    values = [[float(word) for word in row] for row in rows]
     if len({len(row) for row in values}) > 1:
         raise FormatError(f"{name} has rows of different lengths")
     matrix = np.array(values)

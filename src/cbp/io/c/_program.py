@@ -203,6 +203,8 @@ class Compiler:
     def sizes(self, made: str) -> tuple[int, int] | None:
         """Return the bytes of code and constants, and of variables, of an object; None where nothing tells."""
         name = re.sub(r"(gcc|g\+\+|clang(\+\+)?|cc|c\+\+)(-[\d.]+)?(\.exe)?$", "size", self.command[0])
+        if os.path.basename(name) == "musl-size":  # musl-gcc is the system's compiler with another library
+            name = "size"
         if self.is_microsofts or not name.endswith("size") or not shutil.which(name):
             return None
         text, data, bss = map(int, run([name, made]).decode().split("\n")[1].split()[:3])

@@ -1,10 +1,10 @@
-"""Wheels that the Python here cannot load, tested in a Python that can: for 64-bit Arm under qemu, for musl.
+"""The wheel for 64-bit Arm, tested by qemu.
 
-    python tools/test_foreign_wheels.py dist aarch64|musl
+    python tools/test_arm_wheel.py dist
 
-The interpreter comes from Debian's archive (debian_root.py, musl_python.py), everything else from PyPI, as it would
-there: pip takes the wheels that fit. Then, in it: `cbp selftest`, the hashes of tests/bits.py with every instruction
-set and 1 to 4 threads, and some of the Python tests, for with qemu all of them would take half an hour.
+The interpreter comes from Debian's archive (debian_root.py), everything else from PyPI, as it would there: pip takes
+the wheels that fit. Then, in it: `cbp selftest`, the hashes of tests/bits.py with every instruction set and 1 to 4
+threads, and some of the Python tests, for with qemu all of them would take half an hour.
 """
 
 import os
@@ -13,48 +13,16 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
-from debian_root import CACHE, ROOT, own_suite, python, run
+from debian_root import ROOT, own_suite, python, run
 
 WANTED = ("pytest", "hypothesis", "setuptools")
 PYTEST = ("-m", "pytest", "-q")
 SOME = ("io", "network", "steps", "initializers", "optimizers", "keeping", "skip", "heads", "fit", "errors")
-MORE = ("formats", "noise", "limits", "solve", "threads", "pool", "serving", "forks", "interrupt", "gradients", "cli")
+PLATFORMS = tuple(f"manylinux_2_{minor}_aarch64" for minor in (17, 27, 28))
 WHERE = "import cbp, site, sysconfig; print(sysconfig.get_platform(), site.getsitepackages()[0], cbp.__file__)"
-
-
-def arm_python() -> Path:
-    """Return Debian's Python for 64-bit Arm, with the library that NumPy links with."""
-    return python("arm64", own_suite(), "libstdc++6")
-
-
-def musl_python() -> Path:
-    """Return a Python that uses musl."""
-    environment = CACHE.parent / "musl" / "venv"
-    run(sys.executable, ROOT / "tools" / "musl_python.py", environment)
-    return environment / "bin" / "python"
-
-
-class Foreign(NamedTuple):
-    """A kind of wheel: the interpreter for it, the tags that pip may take, the tests that are run."""
-
-    interpreter: Callable[[], Path]
-    tags: tuple[str, ...]
-    tests: tuple[str, ...]
-
-
-FOREIGN = {
-    "aarch64": Foreign(
-        arm_python,
-        tuple(f"manylinux_2_{minor}_aarch64" for minor in (17, 27, 28)),
-        SOME,
-    ),
-    "musl": Foreign(musl_python, ("musllinux_1_2_x86_64",), (*SOME, *MORE)),
-}
 
 
 def requirements() -> list[str]:
@@ -64,12 +32,12 @@ def requirements() -> list[str]:
     return [line for line in lines if line.split(">")[0] in WANTED]
 
 
-def install(wheel: Path, program: Path, foreign: Foreign) -> None:
-    """Install a wheel and what it needs for another Python, into its folder, which is emptied first."""
+def install(wheel: Path, program: Path) -> None:
+    """Install the wheel and what it needs for the other Python, into its folder, which is emptied first."""
     asked = "import site, sys; print('%d.%d' % sys.version_info[:2], site.getsitepackages()[0])"
     version, _, site = run(program, "-Ic", asked).strip().partition(" ")
     shutil.rmtree(site, ignore_errors=True)
-    tags = [word for tag in foreign.tags for word in ("--platform", tag)]
+    tags = [word for tag in PLATFORMS for word in ("--platform", tag)]
     target = ["--target", site, "--python-version", version, "--only-binary", ":all:", *tags]
     run(sys.executable, "-m", "pip", "install", "-q", *target, wheel, *requirements())
     platform, site, module = run(program, "-Ic", WHERE).split()
@@ -90,13 +58,12 @@ def test(program: Path, what: tuple[str, ...]) -> tuple[str, bool]:
 
 
 def main() -> int:
-    """Install and test the wheel of the kind that the command line names."""
-    folder, name = sys.argv[1:]
-    foreign = FOREIGN[name]
-    (wheel,) = Path(folder).resolve().glob(f"*{name}*.whl")
-    program = foreign.interpreter()
-    install(wheel, program, foreign)
-    tests = [f"tests/test_{part}.py" for part in foreign.tests]
+    """Install and test the wheel of the folder that the command line names."""
+    (folder,) = sys.argv[1:]
+    (wheel,) = Path(folder).resolve().glob("*aarch64*.whl")
+    program = python("arm64", own_suite(), "libstdc++6")  # the library that NumPy links with
+    install(wheel, program)
+    tests = [f"tests/test_{part}.py" for part in SOME]
     work = [("tests/bits.py",), ("-m", "cbp", "selftest"), (*PYTEST, *tests)]
     failed = 0
     with ThreadPoolExecutor(os.cpu_count()) as pool:
