@@ -13,6 +13,7 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads wait for each other at full speed
 os.environ.setdefault("KERAS_BACKEND", "numpy")  # which jax has to be there for
 os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), "cbp-keras"))  # Keras writes a file there
 # What stands in examples, and what it needs

@@ -1,5 +1,7 @@
 """Shared by the tests: what the tables hold, small problems to learn, networks to learn them, and distances."""
 
+import os
+
 import numpy as np
 from reference import rows
 
@@ -8,6 +10,15 @@ import cbp
 DTYPES = ("float32", "float64")
 PAIR_LOSSES = [name for name, row in rows("losses").items() if row["pair"]]
 SINGLE_LOSSES = [name for name, row in rows("losses").items() if not row["pair"]]
+
+
+def one_in(n):
+    """Return n where CBP_QUICK is set, so that one in n of a long list of like cases is tried, else 1: all of them.
+
+    `cases[:: one_in(5)]`, `1000 // one_in(5)`: what one_in of c/harness.h is for the tests in C. Where kinds of cases
+    take turns in a list, an odd n meets all of them.
+    """
+    return n if os.environ.get("CBP_QUICK") else 1
 
 
 def unit_activations():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cases import each_of
 from helpers import DTYPES, core_plan, ulps, uniform_layer, unit_activations
-from reference import Oracle, activate, evaluate, rows, slope
+from reference import OF_A_ROW, Oracle, activate, evaluate, rows, slope
 
 from cbp import _core
 
@@ -253,7 +253,11 @@ def test_head_is_stable_out_to_the_largest_number(loss, dtype):
     theta = np.vstack([np.full(z.shape[1], -0.0), np.eye(z.shape[1])]).ravel().astype(dtype)
     got = np.array([plan.evaluate(theta, *zy) for zy in zip(z[:, None], y[:, None], strict=True)])
     names = {"n": z.shape[1], **dict(row["args"])}
-    want = np.array([evaluate(row["formula"], z=r, y=t, **names).sum() for r, t in zip(wide(z), wide(y), strict=True)])
+    if OF_A_ROW.search(row["formula"]):
+        rows_of_both = zip(wide(z), wide(y), strict=True)
+        want = np.array([evaluate(row["formula"], z=r, y=t, **names).sum() for r, t in rows_of_both])
+    else:
+        want = evaluate(row["formula"], z=wide(z), y=wide(y), **names).sum(axis=1)
     assert np.isfinite(got).all()
     info = np.finfo(dtype)
     atol = 8 * info.eps if rows("activations")[row["partner"]]["row_wise"] else info.tiny

@@ -235,16 +235,17 @@ def test_info_shows_the_moments_of_a_numeric_target(run, put):
     assert re.search(r'"target", a number: centre \d+\.\d+, scale \d+\.\d+', run("info", "m.npz")[1])
 
 
-def test_selftest_prints_a_table_and_passes(run):
+def test_selftest_prints_a_table_and_passes(run, monkeypatch):
     status, out, _ = run("selftest")
     assert status == 0
     assert re.search(r"gradient +\d+ checks  ok", out)
     assert "all passed" in out
+    monkeypatch.setattr(sys.modules["cbp.selftest"], "combinations", lambda: iter(()))  # others are enough
     assert len(run("selftest", "--verbose")[1].splitlines()) > len(out.splitlines()) + 20
 
 
 def test_failed_selftest_has_status_1(run, monkeypatch):
-    report = type(cbp.selftest())((("gradient, a", True), ("gradient, b", False)))
+    report = sys.modules["cbp.selftest"].SelfTest((("gradient, a", True), ("gradient, b", False)))
     monkeypatch.setattr(cbp, "selftest", lambda verbose: report)
     status, out, _ = run("selftest")
     assert status == 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _cython_modules import ROOT, build_example, build_probe
+from _cython_modules import ROOT, build
 from helpers import DTYPES
 from pages import prepare, run_page
 
@@ -36,20 +36,21 @@ def on_the_path(folder):
 
 
 @pytest.fixture(scope="module")
-def example(tmp_path_factory):
-    return build_example(tmp_path_factory.mktemp("example"))
+def built(tmp_path_factory):
+    """The folder of the unpacked example, the names of the files of its wheel, the folder of the probe."""
+    limited = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    return build(tmp_path_factory.mktemp("built"), limited)
 
 
 @pytest.fixture(scope="module")
-def swing(example):
-    with on_the_path(example[0]):
+def swing(built):
+    with on_the_path(built[0]):
         return importlib.import_module("swing")
 
 
 @pytest.fixture(scope="module")
-def probe(tmp_path_factory):
-    limited = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
-    with on_the_path(build_probe(tmp_path_factory.mktemp("probe"), limited)):
+def probe(built):
+    with on_the_path(built[2]):
         return importlib.import_module("probe")
 
 
@@ -310,8 +311,8 @@ def test_a_network_made_and_trained_by_the_library_of_the_extension(probe):
 # ---- the example ----
 
 
-def test_the_wheel_of_the_example_has_its_module_alone(example):
-    names = [name for name in example[1] if not name.partition("/")[0].endswith(".dist-info")]
+def test_the_wheel_of_the_example_has_its_module_alone(built):
+    names = [name for name in built[1] if not name.partition("/")[0].endswith(".dist-info")]
     assert sorted(re.sub(r"\.[^/]*$", "", name) for name in names) == ["swing/__init__", "swing/pendulum"]
 
 
@@ -348,7 +349,7 @@ def test_a_workspace_of_ones_own(swing):
     assert out.tobytes() == net.predict(x).tobytes()
 
 
-def test_the_page_runs(example, tmp_path, monkeypatch):
+def test_the_page_runs(built, tmp_path, monkeypatch):
     prepare(tmp_path, monkeypatch)
-    with on_the_path(example[0]):
+    with on_the_path(built[0]):
         run_page(ROOT / "docs/embed/cython.md", {})

@@ -42,7 +42,9 @@ def test_lines_run_as_printed_and_make_the_saved_network(shown, folder, tmp_path
     lines = lines_shown(shown.stdout)
     assert len(lines.splitlines()) == 1 + 3
     again = tmp_path / "again.npz"
-    subprocess.run([sys.executable, "-c", f"{lines}\nnet.save({str(again)!r})"], capture_output=True, check=True)
+    names = {}
+    exec(lines, names)
+    names["net"].save(again)
     assert again.read_bytes() == (folder / demo.MODEL).read_bytes()
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from helpers import one_in
 from test_pool import run_python
 from test_threads import REFUSAL
 
@@ -192,7 +193,7 @@ def test_threads_may_look_while_one_trains():
     def look(number):
         if number == 0:
             try:
-                for turn in range(10 * MANY):
+                for turn in range(10 * MANY // one_in(4)):
                     optimizer = cbp.optimizers.Adam(1e-4) if turn % 2 else cbp.optimizers.SGD(1e-4)
                     net.fit(X, Y, epochs=2, batch_size=32, optimizer=optimizer, progress=False)
             finally:
@@ -230,7 +231,7 @@ def test_activations_and_deltas_of_a_network_in_training_can_be_looked_at():
 
     def train():
         nonlocal current
-        for turn in range(400 * MANY):
+        for turn in range(400 * MANY // one_in(4)):
             rows = 1 + turn % len(X)
             if rows == 1:
                 current = network()

@@ -30,7 +30,7 @@ def batches_of_many_rows():
 
 def row_by_row():
     """The same for online training, whose routine makes many thousand updates at a time."""
-    X = np.random.default_rng(62).integers(0, 2, (3_000_000, 2)).astype("float32")
+    X = np.random.default_rng(62).integers(0, 2, (1_000_000, 2)).astype("float32")
     net = cbp.Network([2, 3, 1], activation="sigmoid", output="sigmoid", loss="half_squared_error", seed=63)
     return net, X, (X[:, :1] != X[:, 1:]).astype("float32"), {"batch_size": 1, "optimizer": cbp.optimizers.SGD(0.5)}
 

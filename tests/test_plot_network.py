@@ -394,7 +394,7 @@ def test_a_picture_changes_nothing_and_makes_one_figure(name, tmp_path):
     state, before = np.random.get_state()[1].copy(), net.__getstate__()  # noqa: NPY002
     drawn = PICTURES[name](net)
     assert len(pyplot.get_fignums()) == 1
-    np.ravel(np.asarray(drawn, object))[0].figure.savefig(tmp_path / "picture.png")
+    np.ravel(np.asarray(drawn, object))[0].figure.savefig(tmp_path / "picture.png", dpi=30)
     pyplot.close("all")
     after = net.__getstate__()
     assert {key: value.tobytes() for key, value in before.items()} == {k: value.tobytes() for k, value in after.items()}

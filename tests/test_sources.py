@@ -226,7 +226,7 @@ def test_refused(tmp_path, case):
 LIMITED = """
     import resource, sys
     import numpy as np, cbp
-    n, n_in = 20_000, 4096
+    n, n_in = 14_000, 4096
     X = np.memmap(sys.argv[1], sys.argv[2], "w+", shape=(n, n_in))
     X[:, :8] = np.arange(n)[:, None] % 7
     y = (np.arange(n) % 7 > 3).astype("float32")
@@ -247,10 +247,10 @@ LIMITED = """
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux alone limits and tells a process's data")
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_a_map_larger_than_the_memory_that_is_left(tmp_path, dtype):
-    """313 MiB of float32, in a file or made from one, with room for 120."""
+    """219 MiB of float32, in a file or made from one, with room for 120."""
     code = textwrap.dedent(LIMITED)
     made = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "X.raw"), dtype], capture_output=True, text=True, check=False
     )
     assert made.returncode == 0, made.stderr
-    assert made.stdout.splitlines() == ["limited", "True (20000, 1)"]
+    assert made.stdout.splitlines() == ["limited", "True (14000, 1)"]

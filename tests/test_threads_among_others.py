@@ -4,23 +4,15 @@ import multiprocessing
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
-import numpy as np
 import pytest
+from sharing import trained
 from test_pool import run_python
 
 import cbp
 
 WIDE = {"CBP_NUM_THREADS": "", "OMP_NUM_THREADS": ""}
-
-
-def trained(seed):
-    """Bytes of the weights after a training that is worth sharing among threads, and how many it could have had."""
-    rng = np.random.default_rng(1)
-    X, y = rng.normal(size=(200, 300)), np.arange(200) % 10
-    net = cbp.Network([300, 200, 10], activation="relu", output="softmax", seed=seed)
-    net.fit(X, y, epochs=1, batch_size=64)
-    return net.params.tobytes(), cbp.get_num_threads()
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +23,19 @@ def expected():
 # ---- what the environment says ----
 
 
+@cache
+def number_at_the_start(own, shared):
+    """How many threads there are where CBP_NUM_THREADS and OMP_NUM_THREADS are these."""
+    program = "import cbp; print(cbp.get_num_threads())"
+    return run_python(program, CBP_NUM_THREADS=own, OMP_NUM_THREADS=shared)
+
+
 @pytest.mark.parametrize(
     ("own", "shared", "number"),
     [("3", "1", "3"), ("", "1", "1"), ("", "1,4", "1"), ("", "0", None), ("", "many", None), ("", "100000", None)],
 )
 def test_the_number_of_threads_at_the_start(own, shared, number):
-    program = "import cbp; print(cbp.get_num_threads())"
-    found = run_python(program, CBP_NUM_THREADS=own, OMP_NUM_THREADS=shared)
-    assert found == (number or run_python(program, **WIDE))
+    assert number_at_the_start(own, shared) == (number or number_at_the_start(*WIDE.values()))
 
 
 # ---- threadpoolctl ----
@@ -99,7 +96,7 @@ JOBLIB = """
 import os
 del os.environ["OMP_NUM_THREADS"], os.environ["CBP_NUM_THREADS"]
 import joblib, cbp
-from test_threads_among_others import trained
+from sharing import trained
 found = joblib.Parallel(n_jobs=2)(joblib.delayed(trained)(seed) for seed in range(4))
 print(all(weights == trained(seed)[0] for seed, (weights, _) in enumerate(found)),
       max(n for _, n in found) <= max(joblib.cpu_count() // 2, 1))
@@ -119,7 +116,7 @@ def test_jobs_share_the_processors():
 
 XDIST = """
 import pytest
-from test_threads_among_others import trained
+from sharing import trained
 @pytest.mark.parametrize("seed", range(4))
 def test_it(seed):
     assert trained(seed)[0] == trained(seed)[0]
@@ -132,9 +129,10 @@ def test_workers_of_pytest_train(tmp_path):
     (tmp_path / "test_it.py").write_text(XDIST)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")  # and not what stands in a folder above
     path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
-    arguments = ["-q", "-n", "2", "-p", "no:cacheprovider"]
+    arguments = ["-q", "-p", "xdist", "-n", "2", "-p", "no:cacheprovider"]
     program = f"import os, pytest; os.chdir({str(tmp_path)!r}); print(pytest.main({arguments!r}))"
-    said = run_python(program, PYTHONPATH=path, PYTEST_XDIST_WORKER="", PYTEST_ADDOPTS="")
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # and no other plugin
+    said = run_python(program, PYTHONPATH=path, PYTEST_XDIST_WORKER="", PYTEST_ADDOPTS="", **alone)
     assert "4 passed" in said
 
 
