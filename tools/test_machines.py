@@ -33,7 +33,11 @@ def run(build: Build, program: Path, name: str) -> Result:
     """Run a program with all cases but those that are left out."""
     start = time.perf_counter()
     emulator = build.runs[0].emulator
-    cases = call(emulator, str(program), "--list").stdout.split()
+    listed = call(emulator, str(program), "--list")
+    if listed.returncode:
+        said = f"{listed.stdout}{listed.stderr}\nexit status {listed.returncode}"
+        return Result(f"{build.name:16} {name:18} FAILED: does not tell its cases\n{said}", 0, 1)
+    cases = listed.stdout.split()
     left_out = [case for case in build.left_out if case in cases]
     if not cases:
         return Result(f"{build.name:16} {name:18} has no case for this machine", 0, 0)

@@ -64,6 +64,9 @@ HELPER int one_in(int n) {
     return quick && *quick ? n : 1;
 }
 
+/* `many` of something, or `few` where CBP_QUICK is set */
+HELPER int many_or(int many, int few) { return one_in(2) > 1 ? few : many; }
+
 /* ---- checks ---- */
 
 #define CHECK(condition) ((condition) ? (void)0 : harness_fail(__FILE__, __LINE__, "%s", #condition))

@@ -361,7 +361,7 @@ static void fork_and_see(cbp_pool *pool) {
 
 CASE(children_and_parent_keep_their_pools) {
     cbp_pool *pool = pool_of(3);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 100; i += one_in(3)) {
         fork_and_see(pool);
         met(pool, 3);
     }
@@ -374,7 +374,7 @@ CASE(forks_in_the_middle_of_others_runs) {
     start_callers(pool);
     for (caller *c = callers; c < callers + CALLERS; c++) /* and so are the callers: a thread that starts takes locks */
         while (!cbp_load(&c->begun)) cbp_yield();         /* of the address sanitizer, which no child gets back */
-    for (int i = 0; i < 100; i++) fork_and_see(pool);
+    for (int i = 0; i < 100; i += one_in(3)) fork_and_see(pool);
     stop_callers();
     cbp_pool_free(pool);
 }

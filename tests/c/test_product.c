@@ -20,7 +20,9 @@ static void collect(void *ctx, int64_t row, int64_t col, int64_t rows, int64_t c
 static void other_ways_equal(const cbp_kern *k, cbp_dtype dtype, int64_t m, int64_t n, int64_t terms, cbp_strided a,
                              const void *b, int64_t ldb, const void *init, const void *want, int64_t ldc) {
     const int64_t size = (m - 1) * ldc + n;
-    void *const turned = reals(dtype, n * terms), *const room = reals(CBP_FLOAT32, CBP_ROOM / 4);
+    static void *room; /* megabytes, which it would take long to fill every time */
+    if (!room) CHECK((room = malloc(CBP_ROOM)) != NULL);
+    void *const turned = reals(dtype, n * terms);
     for (int64_t e = 0; e < n * terms; e++) put(dtype, turned, e, get(dtype, b, e % terms * ldb + e / terms));
     collector all = {dtype, copy_of(dtype, size, want), ldc, 0};
     const cbp_strided direct = {b, ldb, 1}, by_columns = {turned, 1, terms};
@@ -117,10 +119,10 @@ CASE(operands_that_lie_badly_in_the_cache) {
     const cbp_kern *k;
     cbp_dtype dtype;
     for (int i = 0; (k = kern_at(i, &dtype)) != NULL; i++) {
-        const int64_t far = CBP_SCATTERED / (int64_t)size_of(dtype) + 1;
+        const int64_t far = CBP_SCATTERED / (int64_t)size_of(dtype) + 1, n = many_or(131, 37);
         product_equals(k, dtype, 67, 130, 21, 21, 1, far, 130, 1);
-        product_equals(k, dtype, 203, 131, 20, 1, far, 131, 133, 0);
-        product_equals(k, dtype, 203, 131, 521, 1, far, far, 131, 0);
+        product_equals(k, dtype, 203, n, 20, 1, far, n, n + 2, 0);
+        product_equals(k, dtype, 203, n, 521, 1, far, far, n, 0);
     }
 }
 

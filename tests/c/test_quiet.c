@@ -77,9 +77,10 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(v
     return cbp_load(&refuse_threads) ? EAGAIN : next(thread, attr, run, arg);
 }
 
+#include "net.h"
 #include "pool.h"
 
-enum { N_IN = 150, N_OUT = 10, ROWS = 96, BATCH = 32 };
+enum { N_IN = 150, N_HIDDEN = 160, N_OUT = 10, ROWS = 160, BATCH = 64 }; /* large enough to be shared */
 
 typedef struct {
     cbp_net *net;
@@ -90,7 +91,7 @@ typedef struct {
 } training;
 
 static training start(cbp_dtype dtype, cbp_pool *pool) {
-    const cbp_dense layer[] = {{.units = 200, .act = CBP_ACT_tanh}, {.units = N_OUT, .act = CBP_ACT_softmax}};
+    const cbp_dense layer[] = {{.units = N_HIDDEN, .act = CBP_ACT_tanh}, {.units = N_OUT, .act = CBP_ACT_softmax}};
     const cbp_spec spec = {
         .dtype = dtype, .n_in = N_IN, .n_layers = 2, .layers = layer, .loss = CBP_LOSS_categorical_cross_entropy};
     training t = {.opt = {.kind = CBP_OPT_adam, .arg = {0.9, 0.999, 1e-8}}};
@@ -101,10 +102,10 @@ static training start(cbp_dtype dtype, cbp_pool *pool) {
                       .slots = zeros(dtype, 2 * n),
                       .work = block(cbp_work_bytes(t.net, BATCH, CBP_EPOCH)),
                       .pool = pool};
-    t.data = (cbp_data){.n = ROWS,
+    t.data = (cbp_data){.n = many_or(ROWS, BATCH),
                         .x = random_reals(dtype, (int64_t)ROWS * N_IN, -1, 1),
                         .y = random_reals(dtype, (int64_t)ROWS * N_OUT, 0, 1)};
-    CHECK(cbp_permutation(1, 0, ROWS, t.order) == CBP_OK);
+    CHECK(cbp_permutation(1, 0, t.data.n, t.order) == CBP_OK);
     return t;
 }
 
@@ -140,7 +141,7 @@ CASE(an_epoch_in_one_thread_neither_allocates_nor_locks) {
     cbp_pool *pool;
     CHECK(cbp_pool_new(&pool, 1) == CBP_OK);
     for (int dtype = 0; dtype < CBP_N_DTYPE; dtype++)
-        for (int i = 0; i < 2; i++) {
+        for (int i = dtype % one_in(2); i < 2; i += one_in(2)) {
             const counts found = second_epoch((cbp_dtype)dtype, i ? pool : NULL);
             CHECKF(found.allocations == 0, "%d allocations", found.allocations);
             CHECKF(found.locks == 0, "%d locks", found.locks);
@@ -152,6 +153,7 @@ CASE(an_epoch_in_one_thread_neither_allocates_nor_locks) {
 CASE(an_epoch_in_many_threads_allocates_nothing_and_starts_no_thread) {
     cbp_pool *pool;
     CHECK(cbp_pool_new(&pool, 4) == CBP_OK);
+    CHECK(cbp_cut_for(pool, 2.0 * BATCH * N_IN * N_HIDDEN).threads > 1);
     for (int dtype = 0; dtype < CBP_N_DTYPE; dtype++) {
         const counts found = second_epoch((cbp_dtype)dtype, pool);
         CHECKF(found.allocations == 0, "%d allocations", found.allocations);
