@@ -203,6 +203,7 @@ def test_parquet_without_pyarrow_says_what_to_install(run, put, classifier, monk
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent in another way there")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_leaves_no_answers_half_written(put, classifier, tmp_path):
     rows = IRIS_LIKE.partition("\n")[2]
     words = [sys.executable, "-m", "cbp", "predict", classifier, "-", "-o", "out.csv"]
@@ -214,7 +215,10 @@ def test_ctrl_c_leaves_no_answers_half_written(put, classifier, tmp_path):
         while not list(tmp_path.glob(".out.csv.*.tmp")) and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out, err) == (130, b"", b"")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.csv", "m.npz"]
 

@@ -79,6 +79,7 @@ def test_methods_say_why_they_stopped(run, put):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent in another way there")
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_the_best_network_beside_the_old_model(run, put, tmp_path, classifier):
     old = (tmp_path / classifier).read_bytes()
     words = ["train", "data.csv", "--target", "kind", "-o", classifier, *FOREVER, "--checkpoint", "c.npz", "--json"]
@@ -88,7 +89,10 @@ def test_ctrl_c_keeps_the_best_network_beside_the_old_model(run, put, tmp_path, 
         while not (tmp_path / "c.npz").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert re.fullmatch(r"cbp: interrupted after [\d,]+ epochs?: the network.* is m.interrupted.npz\n", err)
     assert json.loads(out) == {"command": "train", "model": "m.interrupted.npz", "interrupted": True}

@@ -1,7 +1,6 @@
 """Ctrl-C in the middle of an epoch: the network is left between two updates, and goes on from there."""
 
 import _thread
-import signal
 import threading
 
 import numpy as np
@@ -11,14 +10,7 @@ import cbp
 from cbp import _core
 
 EPOCHS = 300  # seconds of training, which never come to their end
-
-
-@pytest.fixture(autouse=True)
-def python_hears_ctrl_c():
-    """A process in the background of a script is started with the signal ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("ctrl_c")
 
 
 def batches_of_many_rows():

@@ -3,7 +3,6 @@
 import _thread
 import os
 import pickle
-import signal
 import threading
 import time
 import warnings
@@ -412,15 +411,12 @@ class Stuck:
         absolute.hook = lambda: None
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_waiting_for_it_can_be_broken_off():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with Stuck() as net:
-            threading.Timer(0.05, _thread.interrupt_main).start()
-            with pytest.raises(KeyboardInterrupt):
-                net.snapshot()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with Stuck() as net:
+        threading.Timer(0.05, _thread.interrupt_main).start()
+        with pytest.raises(KeyboardInterrupt):
+            net.snapshot()
     net.train_step([1, 1], [9, 9], 1.0)
     net.snapshot()
 
