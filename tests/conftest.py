@@ -26,7 +26,10 @@ NEEDED = {
     "test_onnx*.py": ("onnx", "onnxruntime"),
     "test_io_sklearn.py": ("sklearn", "pandas"),
     "test_io_state_dict.py": ("safetensors",),
+    "test_matlab*.py": ("scipy",),
+    "test_methods.py": ("scipy",),
     "test_plot_classes.py": ("sklearn",),
+    "test_scaling.py": ("scipy",),
     "test_sklearn*.py": ("sklearn", "pandas", "polars", "joblib"),
 }
 
