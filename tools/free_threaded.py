@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 VERSIONS = ("3.15", "3.14", "3.13")
@@ -68,9 +68,9 @@ class Archive:
         call = [command, *options, *arguments]
         return subprocess.run(call, cwd=self.folder, capture_output=True, text=True, check=False)
 
-    def tarball(self, packages: Sequence[str] = SOURCES) -> Path | None:
-        """Fetch the newest source that can be had of the first of these packages that there is: of CPython."""
-        for package in packages:
+    def tarball(self) -> Path | None:
+        """Fetch the newest source of CPython that can be had."""
+        for package in SOURCES:
             listed = self.run("apt-cache", "showsrc", package).stdout
             for version in sorted(
                 set(re.findall(r"^Version: (\S+)$", listed, re.MULTILINE)), key=numbers, reverse=True
