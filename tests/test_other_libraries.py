@@ -22,16 +22,6 @@ PROGRAM = '''
 import hashlib, json, locale, os, random, signal, sys
 import numpy as np
 
-
-class WithoutPandas:
-    """It is not asked for, and a third of the time that scikit-learn takes to be imported."""
-
-    def find_spec(name, path, target=None):
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
-
-
-sys.meta_path.insert(0, WithoutPandas)
 rng = np.random.default_rng(5)
 X = rng.normal(size=(300, 20)).astype(np.float32)
 y = (X[:, :3].sum(axis=1) > 0).astype(np.int64)
