@@ -1,10 +1,10 @@
 """Bombs: files that would become far larger in memory than they are."""
 
-import bz2
+import contextlib
+import importlib
 import io
 import json
 import zipfile
-import zlib
 
 import numpy as np
 from good_models import ADAM, HUGE, MEMBERS, both, changed, layer, layer_of, network, with_header
@@ -12,16 +12,27 @@ from model_bytes import archive, npy, wrap
 
 from cbp import _json
 
+METHODS = {"zlib": zipfile.ZIP_DEFLATED, "bz2": zipfile.ZIP_BZIP2, "lzma": zipfile.ZIP_LZMA}
+
+
+def packers():
+    """The modules that zipfile packs with, and its numbers for them. Python may have been built without some."""
+    found = []
+    for name, method in METHODS.items():
+        with contextlib.suppress(ImportError):
+            found.append((importlib.import_module(name), method))
+    return found
+
 
 def bombs():
-    for method, name in ((zipfile.ZIP_DEFLATED, "deflated"), (zipfile.ZIP_BZIP2, "bzip2"), (zipfile.ZIP_LZMA, "lzma")):
+    for module, method in packers():
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w", method) as packed:
             for member, data in MEMBERS:
                 packed.writestr(member.decode(), data)
             packed.writestr("zeros.npy", bytes(2**24))
-        yield f"16 MiB of zeros, {name}", ".npz", stream.getvalue()
-    for packed, method in ((zlib.compress(bytes(2**24)), 8), (bz2.compress(bytes(2**24)), 12)):
+        yield f"16 MiB of zeros, {module.__name__}", ".npz", stream.getvalue()
+        packed = module.compress(bytes(2**24))
         changes = {"method": method, "size": 2**24, "packed": len(packed), "extra_bytes": b""}
         members = [*MEMBERS[:1], (b"params.npy", packed), *MEMBERS[2:]]
         yield f"params of 16 MiB by method {method}", ".npz", archive(members, {1: changes}, {1: changes})

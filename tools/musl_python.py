@@ -5,7 +5,7 @@
 The interpreter of a version is .cache/musl/<version>/python afterwards; nothing outside .cache is changed. musl is
 unpacked from a suite of Debian that is new enough for the wheels of others (1.2.4), and gcc is told to use it: headers,
 library and loader. The sources are those of the table, known by their hashes. A processor takes about a minute for a
-version. What these Pythons lack: ssl, sqlite3, readline, curses, Tk.
+version. What these Pythons lack: bz2, lzma, ssl, sqlite3, readline, curses, Tk.
 """
 
 import hashlib
@@ -55,10 +55,6 @@ ZLIB = Source(
     "60dd315c07f616887caa029408308a018ace66e3d142726a97db164b3b8f69fb",
     (f"{DEBIAN}/z/zlib/zlib_1.3.dfsg+really1.3.1.orig.tar.gz",),
 )
-BZIP2 = Source(
-    "ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269",
-    (f"{DEBIAN}/b/bzip2/bzip2_1.0.8.orig.tar.gz", "https://sourceware.org/pub/bzip2/bzip2-1.0.8.tar.gz"),
-)
 LIBFFI = Source(
     "d66c56ad259a82cf2a9dfc408b32bf5da52371500b84745f7fb8b645712df676",
     (
@@ -66,14 +62,6 @@ LIBFFI = Source(
         "https://github.com/libffi/libffi/releases/download/v3.4.4/libffi-3.4.4.tar.gz",
     ),
 )
-XZ = Source(
-    "0b54f79df85912504de0b14aec7971e3f964491af1812d83447005807513cd9e",
-    (
-        f"{DEBIAN}/x/xz-utils/xz-utils_5.8.1.orig.tar.xz",
-        "https://github.com/tukaani-project/xz/releases/download/v5.8.1/xz-5.8.1.tar.xz",
-    ),
-)
-LEFT_OUT = ("xz", "xzdec", "lzmadec", "lzmainfo", "lzma-links", "scripts", "doc", "nls", "threads")  # of XZ
 
 # Which folder of headers and libraries is the system's? configure (two dashes) takes the answer for the name of the
 # platform; 3.11's setup.py (one dash) searches that folder, and must find nothing of glibc.
@@ -136,25 +124,19 @@ def logged(tree: Path, *command: str | Path, **environment: str) -> None:
 def libraries(cc: str) -> Path:
     """Compile what CPython's modules link with; return the folder of headers and libraries."""
     folder = FOLDER / "libraries"
-    if (last := folder / "include" / "bzlib.h").exists():
+    if (complete := folder / "complete").exists():
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     options = {"CC": cc, "CFLAGS": "-O1 -fPIC"}
-    static = ("-q", "--disable-shared", "--with-pic", f"--prefix={folder}")
     zlib = fetch(ZLIB, folder / "zlib")
     logged(zlib, "./configure", f"--prefix={folder}", **options)  # shared: wheels want the system's
     logged(zlib, "make", "-s", "install")
     libffi = fetch(LIBFFI, folder / "libffi")
+    static = ("-q", "--disable-shared", "--with-pic", f"--prefix={folder}")
     plain = ("--disable-docs", "--disable-multi-os-directory", "--disable-exec-static-tramp")
     logged(libffi, "./configure", *static, *plain, **options)
     logged(libffi, "make", "-s", "install")
-    xz = fetch(XZ, folder / "xz")
-    logged(xz, "./configure", *static, *(f"--disable-{part}" for part in LEFT_OUT), **options)
-    logged(xz, "make", "-s", "install")
-    bzip2 = fetch(BZIP2, folder / "bzip2")
-    logged(bzip2, "make", "-s", *(f"{name}={value}" for name, value in options.items()), "libbz2.a")
-    shutil.copy(bzip2 / "libbz2.a", folder / "lib")
-    shutil.copy(bzip2 / "bzlib.h", last)
+    complete.touch()
     return folder
 
 

@@ -9,6 +9,9 @@ several processes; printed, not judged); then all Python tests, but those of wha
 in the docstrings of the installed modules. The tests are those of the source distribution, unpacked, where nothing is
 compiled: cbp can only be the installed one, and the archive has all that they want. What needs a package that has no
 wheels for musl, scikit-learn and ONNX for two, is left out there.
+
+As many Pythons are tried at a time as there are processors, each by one process, which takes less than to share the
+tests of one among several: each of these would have to collect them all. What a Python had to say comes when it ends.
 """
 
 import argparse
@@ -37,8 +40,7 @@ TIMED = "import numpy, time; t = time.perf_counter(); import cbp; print(1000 * (
 EXPORTED = "import cbp; cbp.Network([2, 3, 1]).export('try.c', train=True)"
 DESCRIBE = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
 WHERE = "import cbp; print(cbp.__file__); print(cbp._core.__file__)"
-COLLECTION = ("-p", "no:xdist", "--collect-only", "-qq", "--ignore=tests/c", "--ignore=tests/checkout", "tests")
-PYTEST = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", "-q")
+SHARED = ("--dist", "loadfile", "--no-loadscope-reorder")
 WHAT = "--ignore=tests/c --ignore=tests/checkout tests --pyargs cbp"
 
 
@@ -128,8 +130,6 @@ def environment(version: str, interpreter: str, tried: Trial) -> Path:
     for place in output(python, "-c", WHERE, cwd=source).split():
         if not Path(place).is_relative_to(scripts.parent):
             raise SystemExit(f"not the installed cbp: {place}")
-    # Python compiles what is imported: once here, not in each worker
-    output(python, "-m", "pytest", *COLLECTION, cwd=source)
     return scripts
 
 
@@ -141,15 +141,15 @@ def alone(version: str, scripts: Path, folder: Path) -> None:
     print(f"Python {version}: {verdict}; import cbp adds {statistics.median(times):.1f} ms", flush=True)
 
 
-def suite(version: str, scripts: Path, tried: Trial, arguments: list[str], quick: bool) -> bool:
-    """Run the tests, where what is tested can only be what is installed; return whether they pass."""
-    start = time.perf_counter()
-    command = [str(scripts / "python"), "-m", "pytest", *PYTEST, *tried.left_out, *arguments]
+def suite(scripts: Path, tried: Trial, arguments: list[str], processes: int, quick: bool) -> tuple[bool, str]:
+    """Run the tests, where what is tested can only be what is installed; return whether they pass, and the output."""
+    how = ("-n", str(processes), *SHARED) if processes > 1 else ("-p", "no:xdist")
+    command = [str(scripts / "python"), "-m", "pytest", *how, "-q", *tried.left_out, *arguments]
     more = {"PATH": os.pathsep.join([str(scripts), os.environ["PATH"]])} | ({"CBP_QUICK": "1"} if quick else {})
-    done = subprocess.run(command, cwd=tried.source, env=os.environ | more, check=False)
-    verdict = "passed" if done.returncode == 0 else "FAILED"
-    print(f"Python {version}: {verdict}, {time.perf_counter() - start:.0f} s", flush=True)
-    return done.returncode == 0
+    done = subprocess.run(
+        command, cwd=tried.source, env=os.environ | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+    return done.returncode == 0, done.stdout.decode(errors="replace")
 
 
 def prepared(folder: Path, there: Path) -> Path:
@@ -187,12 +187,20 @@ def main() -> int:
         wanted = " or ".join(asked.python or VERSIONS)
         raise SystemExit(f"no Python {wanted} is found on PATH, in pyenv or in the usual folders")
     tried = trial(asked.folder.resolve(), asked.musl)
-    good, quick = True, asked.quick and asked.musl
-    with ThreadPoolExecutor(1) as ahead:  # while one is tested, the next is made
-        ready = [ahead.submit(environment, *pair, tried) for pair in found.items()]
-        for version, scripts in zip(found, ready, strict=True):
-            good &= suite(version, scripts.result(), tried, shlex.split(asked.pytest), quick)
-            quick = asked.quick
+    processors = os.cpu_count() or 1
+    in_full = None if asked.musl or not asked.quick else next(iter(found))
+
+    def test(version: str) -> bool:
+        start = time.perf_counter()
+        scripts = environment(version, found[version], tried)
+        quick = asked.quick and version != in_full
+        good, said = suite(scripts, tried, shlex.split(asked.pytest), processors // len(found), quick)
+        took = time.perf_counter() - start
+        print(f"{said}Python {version}: {'passed' if good else 'FAILED'}, {took:.0f} s", flush=True)
+        return good
+
+    with ThreadPoolExecutor(processors) as pool:
+        good = all(list(pool.map(test, found)))
     lacking = [version for version in asked.python or PROMISED if version not in found]
     also = f"; not found: {', '.join(lacking)}" if lacking else ""
     print(f"{tried.wheel.name}: tested on Python {', '.join(found)}{also}")
