@@ -11,7 +11,8 @@ compiled: cbp can only be the installed one, and the archive has all that they w
 wheels for musl, scikit-learn and ONNX for two, is left out there.
 
 As many Pythons are tried at a time as there are processors, each by one process, which takes less than to share the
-tests of one among several: each of these would have to collect them all. What a Python had to say comes when it ends.
+tests of one among several: each of these would have to collect them all. The last Pythons share theirs among the
+processors that are left over. What a Python had to say comes when it ends.
 """
 
 import argparse
@@ -193,8 +194,9 @@ def main() -> int:
     def test(version: str) -> bool:
         start = time.perf_counter()
         scripts = environment(version, found[version], tried)
+        processes = processors // (len(found) - list(found).index(version))
         quick = asked.quick and version != in_full
-        good, said = suite(scripts, tried, shlex.split(asked.pytest), processors // len(found), quick)
+        good, said = suite(scripts, tried, shlex.split(asked.pytest), processes, quick)
         took = time.perf_counter() - start
         print(f"{said}Python {version}: {'passed' if good else 'FAILED'}, {took:.0f} s", flush=True)
         return good
