@@ -34,11 +34,14 @@ demo: $(STAMPS)/build           ## train on handwritten digits and show what cam
 
 # A process for every processor, the tests of a file in one of them, since they share what is costly to make
 PYTEST := $(PY) -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# C programs are linked with the library's objects as the extension has them, unless a compiler or flags are asked for
+ASKED_FOR = $(foreach name,CC CPPFLAGS CFLAGS LDFLAGS CBP_STRICT,$(filter-out default undefined,$(origin $(name))))
+READY     = $(if $(strip $(ASKED_FOR)),,CBP_C_OBJECTS=build/objects)
 test: $(STAMPS)/group-test      ## every test: C, Python, the examples in docstrings (TESTS="tests/test_io.py -x": those)
-	$(PYTEST) $(TESTS)
+	$(READY) $(PYTEST) $(TESTS)
 
 test-c: $(STAMPS)/group-test    ## the C unit tests alone
-	$(PYTEST) tests/c
+	$(READY) $(PYTEST) tests/c
 
 test-py: $(STAMPS)/group-test   ## the Python tests alone
 	$(PYTEST) --ignore=tests/c

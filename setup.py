@@ -27,6 +27,8 @@ C_FLAGS = {
 }
 # What Cython writes has unused parameters; `make strict` compiles the C library without this exception
 STRICT_FLAGS = {"msvc": ["/W3", "/WX"], "unix": ["-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror"]}
+# Where an editable install leaves its objects: the C tests can be linked with them (tests/_c_programs.py)
+OBJECTS = "build/objects"
 LIBRARIES = {"msvc": [], "unix": ["m", "pthread"]}
 
 # Built with any NumPy from 2.0 on, it runs with any other
@@ -66,6 +68,8 @@ class BuildExtension(build_ext):
         strict = STRICT_FLAGS[kind] if os.environ.get("CBP_STRICT") == "1" else []
         ext.extra_compile_args = [*C_FLAGS[kind], *strict, *shlex.split(os.environ.get("CFLAGS", ""))]
         ext.libraries = LIBRARIES[kind]
+        if self.editable_mode:
+            self.build_temp = OBJECTS
         self.compiler.compile = side_by_side(self.compiler, self.compiler.compile, self.parallel or os.cpu_count())
         super().build_extension(ext)
 

@@ -2,8 +2,8 @@
 
 The library is compiled once, with the flags of setup.py and the platform's compiler (CC, CFLAGS and LDFLAGS
 respected), into build/c-tests/<hash of what went in>, so a second run starts at once. CBP_STRICT=1 makes warnings
-errors; CBP_C_WRAPPER, for example "valgrind -q --error-exitcode=1", goes before each program; CBP_C_OBJECTS, the
-build folder of the extension, has the library's objects taken from there. CBP_QUICK is read by tests/c/harness.h.
+errors; CBP_C_WRAPPER, for example "valgrind -q --error-exitcode=1", goes before each program; CBP_C_OBJECTS, a folder
+that the extension was built in, has the library's objects taken from there. CBP_QUICK is read by tests/c/harness.h.
 """
 
 import hashlib
@@ -83,7 +83,7 @@ def library() -> tuple[str, list[str]]:
     key = digest(path for path in csrc.rglob("*") if path.suffix in {".c", ".h", ".def", ".inc"})
     if ready := os.environ.get("CBP_C_OBJECTS"):
         (BUILD / key).mkdir(parents=True, exist_ok=True)
-        return key, [str(path) for path in Path(ready).glob("temp*/csrc/**/*.o*")]
+        return key, sorted(str(path) for path in Path(ready).glob("**/csrc/**/*.o*"))
     folder, done = BUILD / key, BUILD / key / "objects"
     if not done.exists():
         with ThreadPoolExecutor(os.cpu_count()) as pool:

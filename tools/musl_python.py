@@ -140,8 +140,8 @@ def libraries(cc: str) -> Path:
     return folder
 
 
-def build(version: str, cc: str, found: Path) -> Path:
-    """Compile CPython, unless it is there; return the interpreter."""
+def configured(version: str, cc: str, found: Path) -> Path:
+    """Configure CPython, unless it is there; return its tree."""
     folder = FOLDER / version
     python = folder / "python"
     if not python.exists():
@@ -158,9 +158,17 @@ def build(version: str, cc: str, found: Path) -> Path:
             "--with-pkg-config=no",
         )
         logged(tree, "./configure", *options)
+        return tree
+    return python.resolve().parent
+
+
+def build(tree: Path) -> str:
+    """Compile CPython, unless it is there; return the interpreter."""
+    python = tree.parent / "python"
+    if not python.exists():
         logged(tree, "make", "-s", f"-j{os.cpu_count()}")
         python.symlink_to(f"{tree.name}/python")
-    return python.resolve()
+    return str(python.resolve())
 
 
 def pythons(versions: Sequence[str]) -> dict[str, str]:
@@ -170,9 +178,9 @@ def pythons(versions: Sequence[str]) -> dict[str, str]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     cc = compiler()
     found = libraries(cc)
-    with ThreadPoolExecutor(2) as pool:
-        built = pool.map(lambda version: str(build(version, cc, found)), versions)
-        return dict(zip(versions, built, strict=True))
+    with ThreadPoolExecutor(2) as pool:  # while one is compiled, the next is configured
+        built = [pool.submit(build, configured(version, cc, found)) for version in versions]
+        return {version: one.result() for version, one in zip(versions, built, strict=True)}
 
 
 def main() -> None:

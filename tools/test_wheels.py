@@ -34,6 +34,7 @@ from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 from uv import find_uv_bin
 
+UV = find_uv_bin()
 VERSIONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 PROMISED = ("3.11", "3.12", "3.13")
 PROCESSES = 9
@@ -93,7 +94,7 @@ def output(*command: str | Path, cwd: Path) -> str:
 
 def uv(*command: str | Path, cwd: Path) -> str:
     """Run the uv that is installed beside this Python; it must fetch no interpreter and build nothing."""
-    return output(find_uv_bin(), "--no-config", "--no-python-downloads", "-q", *command, cwd=cwd)
+    return output(UV, "--no-config", "--no-python-downloads", "-q", *command, cwd=cwd)
 
 
 def only(wheels: list[Path], folder: Path, what: str) -> Path:
