@@ -70,6 +70,7 @@ class BuildExtension(build_ext):
         ext.libraries = LIBRARIES[kind]
         if self.editable_mode:
             self.build_temp = OBJECTS
+            shutil.rmtree(OBJECTS, ignore_errors=True)  # it may have those of files that are gone
         self.compiler.compile = side_by_side(self.compiler, self.compiler.compile, self.parallel or os.cpu_count())
         super().build_extension(ext)
 

@@ -192,18 +192,17 @@ def main() -> int:
     processors = os.cpu_count() or 1
     in_full = None if asked.musl or not asked.quick else next(iter(found))
 
-    def test(version: str) -> bool:
+    def test(version: str, left: int) -> bool:
         start = time.perf_counter()
         scripts = environment(version, found[version], tried)
-        processes = processors // (len(found) - list(found).index(version))
         quick = asked.quick and version != in_full
-        good, said = suite(scripts, tried, shlex.split(asked.pytest), processes, quick)
+        good, said = suite(scripts, tried, shlex.split(asked.pytest), processors // left, quick)
         took = time.perf_counter() - start
         print(f"{said}Python {version}: {'passed' if good else 'FAILED'}, {took:.0f} s", flush=True)
         return good
 
     with ThreadPoolExecutor(processors) as pool:
-        good = all(list(pool.map(test, found)))
+        good = all(list(pool.map(test, found, range(len(found), 0, -1))))
     lacking = [version for version in asked.python or PROMISED if version not in found]
     also = f"; not found: {', '.join(lacking)}" if lacking else ""
     print(f"{tried.wheel.name}: tested on Python {', '.join(found)}{also}")
